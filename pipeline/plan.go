@@ -1,0 +1,79 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+)
+
+// A Plan is everything a run will do, decided before anything is changed. It is
+// a plain value: print it, compare it, encode it as JSON, or give it to an
+// engine. A dry run is a Plan that is never run.
+type Plan struct {
+	Pipeline    string           `json:"pipeline"`
+	Environment string           `json:"environment,omitempty"`
+	Steps       []Step           `json:"steps"` // each step after all it needs; ties in file order
+	Outputs     map[string]Value `json:"outputs,omitempty"`
+	Scope       Scope            `json:"-"` // what was known while planning
+}
+
+// Unchecked returns what could not be checked while planning, joined, or nil.
+func (p *Plan) Unchecked() error {
+	var errs []error
+	for _, s := range p.Steps {
+		errs = append(errs, s.Unchecked...)
+	}
+	return errors.Join(errs...)
+}
+
+// Effects returns how many changes the plan makes.
+func (p *Plan) Effects() int {
+	n := 0
+	for _, s := range p.Steps {
+		if !s.Idle {
+			n += len(s.Effects)
+		}
+	}
+	return n
+}
+
+// A Step is one stage, planned.
+type Step struct {
+	ID     ID     `json:"id"`
+	Kind   string `json:"kind"`
+	Pos    Pos    `json:"-"`
+	Needs  []Need `json:"-"`
+	After  []ID   `json:"after,omitempty"` // the stages of Needs, sorted
+	Policy Policy `json:"-"`
+	Skip   string `json:"skip,omitempty"` // why the step will not run
+	Off    bool   `json:"-"`              // Skip is the step's own if: an optional need passes
+	Idle   bool   `json:"idle,omitempty"` // lazy, and no step that runs needs it
+	Action
+}
+
+// An Action is what one stage has decided to do.
+type Action struct {
+	Outputs map[string]Value `json:"outputs,omitempty"` // known ones and promises
+	Effects []Effect         `json:"effects,omitempty"` // an upper bound of what Do changes, in order
+	Notes   []string         `json:"notes,omitempty"`   // why, one line each
+	Lazy    bool             `json:"-"`                 // Do is needed only by those who need its outputs
+	Uses    []string         `json:"-"`                 // repositories of images that Do runs
+
+	// Unchecked says what could not be found out while planning: a registry or
+	// cluster that did not answer. A plan may have it; a run begins without.
+	Unchecked []error `json:"-"`
+
+	// Preview returns what the stage would hand over, as text, with zeros for
+	// digests that are not known yet. It is nil for stages that have none.
+	Preview func() ([]byte, error) `json:"-"`
+
+	// Do performs the effects. It is nil when there is nothing to do.
+	Do func(ctx context.Context, env *Env) error `json:"-"`
+}
+
+// An Effect is one change to the world outside the process.
+type Effect struct {
+	Verb   string `json:"verb"`             // build, push, tag, run, create, configure
+	Object string `json:"object"`           // what is changed
+	Detail string `json:"detail,omitempty"` // how, in one line
+	Diff   string `json:"diff,omitempty"`   // what changes, a line for each field
+}
