@@ -1,0 +1,137 @@
+package expr_test
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/slipway-ci/slipway/pipeline"
+	"github.com/slipway-ci/slipway/pipeline/expr"
+)
+
+var names = pipeline.Names{
+	Vars: map[string]pipeline.Type{"registry": pipeline.String, "replicas": pipeline.Int, "token": pipeline.Secret, "dirs": pipeline.List},
+	Stages: map[pipeline.ID]map[string]pipeline.Type{
+		"api":    {"image": pipeline.Image, "digest": pipeline.String, "status": pipeline.String},
+		"my-api": {"image": pipeline.Image, "status": pipeline.String},
+	},
+}
+
+func scope() pipeline.Scope {
+	sc := pipeline.Scope{Steps: new(pipeline.Results), Facts: map[string]any{
+		"vars": map[string]any{"registry": "r.example", "replicas": 2, "token": "s3cret", "dirs": []any{"a", "b"}},
+		"git":  func() any { return map[string]any{"sha": "abc", "dirty": false} },
+		"ci":   errors.New("no CI"),
+	}}
+	sc.Steps.Keep(pipeline.Ref{Stage: "my-api", Output: "image"}, pipeline.ImageRef{Digest: "sha256:1", Repository: "r.example/my", Tags: []string{"v1"}})
+	return sc
+}
+
+func at(offset int) pipeline.Pos { return pipeline.Pos{File: "f", Line: 1, Col: offset + 1} }
+
+func TestEval(t *testing.T) {
+	for _, tt := range []struct {
+		text string
+		want any
+		typ  pipeline.Type
+	}{
+		{"${{ vars.registry }}/api", "r.example/api", pipeline.String},
+		{"${{ vars.replicas + 1 }}", int64(3), pipeline.Int},
+		{"n=${{ vars.replicas }}", "n=2", pipeline.String},
+		{"${{ !git.dirty }}", true, pipeline.Bool},
+		{"${{ {'a': {'b': '}}'}}.a.b }}", "}}", pipeline.String},
+		{`${{ "quo}}te" + 'x' }}`, "quo}}tex", pipeline.String},
+		{"${{ 'a,b'.split(',').join('-') }}", "a-b", pipeline.String},
+		{`${{ stages["my-api"].image }}`, pipeline.ImageRef{Digest: "sha256:1", Repository: "r.example/my", Tags: []string{"v1"}}, pipeline.Image},
+		{`${{ stages["my-api"].image.ref }}`, "r.example/my:v1@sha256:1", pipeline.String},
+		{"$${{ not ${{ git.sha }}", "${{ not abc", pipeline.String},
+		{"${{ vars.dirs.size() }}", int64(2), pipeline.Int},
+	} {
+		e, err := new(expr.Compiler).Template(tt.text, at, names)
+		if err != nil {
+			t.Errorf("%s: %v", tt.text, err)
+			continue
+		}
+		got, err := e.Eval(scope())
+		if err != nil || !reflect.DeepEqual(got, tt.want) || e.Type() != tt.typ {
+			t.Errorf("%s = %#v (%s), %v, want %#v (%s)", tt.text, got, e.Type(), err, tt.want, tt.typ)
+		}
+	}
+}
+
+func TestPlainText(t *testing.T) {
+	if e, err := new(expr.Compiler).Template("no { expression }}", at, names); e != nil || err != nil {
+		t.Errorf("got %v, %v", e, err)
+	}
+}
+
+func TestUnkept(t *testing.T) {
+	e, err := new(expr.Compiler).Template("${{ stages.api.digest }}-${{ git.sha }}", at, names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(e.Refs()); got != "[{api digest}]" {
+		t.Errorf("refs = %s", got)
+	}
+	if _, err := e.Eval(scope()); !errors.Is(err, pipeline.ErrUnkept) {
+		t.Errorf("error = %v", err)
+	}
+}
+
+func TestSecret(t *testing.T) {
+	for text, want := range map[string]pipeline.Type{"${{ vars.token }}": pipeline.Secret, "x${{ vars.token }}": pipeline.String} {
+		e, err := new(expr.Compiler).Template(text, at, names)
+		if err != nil || !e.Secret() || e.Type() != want {
+			t.Errorf("%s: secret %v, type %s, %v", text, e.Secret(), e.Type(), err)
+		}
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	for _, tt := range []struct {
+		text string
+		col  int
+		want string
+	}{
+		{"ab ${{ vars.registri }}", 13, `no var is called "registri" (did you mean "registry"?)`},
+		{"${{ stages.apy.image }}", 12, `no stage is called "apy" (did you mean "api"?)`},
+		{"${{ stages.api.imge }}", 16, `stage api has no output "imge" (did you mean "image"?)`},
+		{"${{ stages.my-api.image }}", 5, `write stages["my-api"]`},
+		{"${{ stages.api }}", 12, "stage api is not a value"},
+		{"${{ git }}", 5, "git is not a value"},
+		{"${{ gti.sha }}", 5, "undeclared reference to 'gti'"},
+		{"${{ vars.replicas + 'x' }}", 19, "no matching overload"},
+		{"${{ 1 +", 1, `not closed (want "}}" after it)`},
+		{"${{ }}", 4, "empty"},
+		{"x ${{ stages.api.image }}", 6, "an image is no text"},
+		{"x ${{ vars.dirs }}", 6, "a list cannot stand inside a text"},
+	} {
+		_, err := new(expr.Compiler).Template(tt.text, at, names)
+		var list pipeline.ErrorList
+		list.Add(pipeline.Pos{}, "", "", err)
+		if err == nil || !strings.Contains(err.Error(), tt.want) || list[0].Pos.Col != tt.col {
+			t.Errorf("%s\ngot  %v\nwant col %d: …%s…", tt.text, err, tt.col, tt.want)
+		}
+	}
+	e, err := new(expr.Compiler).Bare("ci.name == 'x'", at, names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Eval(scope()); err == nil || !strings.Contains(err.Error(), "no CI") {
+		t.Errorf("a fact that could not be found out: %v", err)
+	}
+}
+
+func FuzzTemplate(f *testing.F) {
+	f.Add("a ${{ vars.registry }} ${{ {'a': 1}.a }}")
+	f.Add(`${{ stages["my-api"].image.ref }}`)
+	f.Add("${{ '''}}''' }}")
+	f.Fuzz(func(t *testing.T, text string) {
+		e, err := new(expr.Compiler).Template(text, at, names)
+		if e != nil && err == nil {
+			_, _ = e.Eval(scope())
+		}
+	})
+}
