@@ -1,0 +1,111 @@
+// Package facts finds out what expressions may know of the surroundings: the
+// git commit and the CI job.
+//
+// # Owns
+//
+// The meaning of every field of git and ci; see pipeline.Facts for their names.
+//
+// # May touch
+//
+// The git command, which is run nowhere else, and the environment it is given.
+package facts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Git returns a function that gives the facts of the commit checked out in dir,
+// or an error where there are none. Git is run when it is first called, once.
+func Git(ctx context.Context, dir string, env func(string) (string, bool)) func() any {
+	return sync.OnceValue(func() any {
+		m, err := git(ctx, dir, env)
+		if err != nil {
+			return err
+		}
+		return m
+	})
+}
+
+func git(ctx context.Context, dir string, env func(string) (string, bool)) (map[string]any, error) {
+	run := func(args ...string) (string, error) {
+		out, err := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...).Output()
+		var exit *exec.ExitError
+		switch {
+		case errors.Is(err, exec.ErrNotFound):
+			return "", errors.New("git is not installed (install it, or use no git facts)")
+		case errors.As(err, &exit):
+			return "", fmt.Errorf("git %s: %s", args[0], strings.TrimSpace(string(exit.Stderr)))
+		}
+		return strings.TrimSpace(string(out)), err
+	}
+	head, err := run("log", "-1", "--format=%H %h %ct")
+	if err != nil {
+		return nil, err
+	}
+	status, err := run("status", "--porcelain")
+	if err != nil {
+		return nil, err
+	}
+	describe, err := run("describe", "--tags", "--always", "--dirty")
+	if err != nil {
+		return nil, err
+	}
+	branch, err := run("branch", "--show-current")
+	if err != nil {
+		return nil, err
+	}
+	tag, err := run("describe", "--tags", "--exact-match")
+	if err != nil {
+		tag = "" // most commits have none
+	}
+	if name, ok := env("GITHUB_REF_NAME"); ok && branch == "" { // Actions checks out a commit, not a branch
+		if kind, _ := env("GITHUB_REF_TYPE"); kind == "branch" {
+			branch = name
+		}
+	}
+	f := strings.Fields(head)
+	epoch, err := strconv.Atoi(f[2])
+	if err != nil {
+		return nil, err
+	}
+	slug := Slug(branch)
+	if slug == "" {
+		slug = f[1]
+	}
+	return map[string]any{
+		"sha": f[0], "short": f[1], "branch": branch, "tag": tag, "slug": slug,
+		"describe": describe, "dirty": status != "", "epoch": epoch,
+	}, nil
+}
+
+var unfit = regexp.MustCompile(`[^a-z0-9]+`)
+
+// Slug makes of a branch name what may stand in a tag or a DNS label: lower-case
+// letters, digits and single dashes, at most 63 of them.
+func Slug(s string) string {
+	s = strings.Trim(unfit.ReplaceAllString(strings.ToLower(s), "-"), "-")
+	return strings.TrimRight(s[:min(len(s), 63)], "-")
+}
+
+// CI returns the facts of the CI job that env describes. Outside of CI all
+// fields are empty.
+func CI(env func(string) (string, bool)) map[string]any {
+	get := func(name string) string { v, _ := env(name); return v }
+	switch {
+	case get("GITHUB_ACTIONS") == "true":
+		return map[string]any{
+			"name": "github", "run": get("GITHUB_RUN_ID"),
+			"url": get("GITHUB_SERVER_URL") + "/" + get("GITHUB_REPOSITORY") + "/actions/runs/" + get("GITHUB_RUN_ID"),
+		}
+	case get("GITLAB_CI") == "true":
+		return map[string]any{"name": "gitlab", "run": get("CI_PIPELINE_ID"), "url": get("CI_PIPELINE_URL")}
+	}
+	return map[string]any{"name": "", "run": "", "url": ""}
+}
