@@ -1,0 +1,96 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/slipway-ci/slipway/pipeline"
+)
+
+// Plain returns a sink that writes lines for a person or a log. It shows no
+// progress of bytes.
+func Plain(w io.Writer) pipeline.Sink {
+	return func(ev pipeline.Event) {
+		if line := line(ev); line != "" {
+			fmt.Fprintln(w, line)
+		}
+	}
+}
+
+// Quiet returns a sink that writes verdicts, warnings and what failed.
+func Quiet(w io.Writer) pipeline.Sink {
+	plain := Plain(w)
+	return func(ev pipeline.Event) {
+		if ev.Type == pipeline.EventVerdict || ev.Type == pipeline.EventWarning || ev.Status == pipeline.StatusFailed {
+			plain(ev)
+		}
+	}
+}
+
+// line returns what ev says in one line, or "".
+func line(ev pipeline.Event) string {
+	at := name(ev)
+	task := Tame(ev.Task)
+	text := Tame(ev.Text)
+	switch ev.Type {
+	case pipeline.EventStart:
+		if ev.Step != "" {
+			return at + ": begins"
+		}
+	case pipeline.EventTask:
+		switch ev.Status {
+		case "":
+			return fmt.Sprintf("%s: %s", at, task)
+		case pipeline.StatusReused:
+			return fmt.Sprintf("%s: %s  cached", at, task)
+		case pipeline.StatusFailed:
+			return fmt.Sprintf("%s: %s  failed: %s", at, task, text)
+		}
+		if ev.Elapsed >= time.Second {
+			return fmt.Sprintf("%s: %s  done in %s", at, task, round(ev.Elapsed))
+		}
+	case pipeline.EventLog:
+		return fmt.Sprintf("%s | %s", at, text)
+	case pipeline.EventNote:
+		if task != "" {
+			return fmt.Sprintf("%s: %s  %s", at, task, text)
+		}
+		return fmt.Sprintf("%s: %s", at, text)
+	case pipeline.EventWarning:
+		return fmt.Sprintf("%s: warning: %s%s", at, where(ev), text)
+	case pipeline.EventOutput:
+		return fmt.Sprintf("%s → %s = %s", at, task, text)
+	case pipeline.EventVerdict:
+		return fmt.Sprintf("%s: %s", at, text)
+	case pipeline.EventRetry:
+		return fmt.Sprintf("%s: attempt %d of %d failed, once more: %s", at, ev.Done, ev.Total+1, text)
+	case pipeline.EventFinish:
+		s := fmt.Sprintf("%s: %s", at, ev.Status)
+		if ev.Elapsed >= 100*time.Millisecond {
+			s += " in " + round(ev.Elapsed)
+		}
+		if text != "" && ev.Status != pipeline.StatusFailed { // what failed is said at the end
+			s += " (" + text + ")"
+		}
+		return s
+	}
+	return ""
+}
+
+func where(ev pipeline.Event) string {
+	switch {
+	case ev.File == "":
+		return ""
+	case ev.Line == 0:
+		return ev.File + ": "
+	}
+	return fmt.Sprintf("%s:%d: ", ev.File, ev.Line)
+}
+
+func round(d time.Duration) string {
+	if d > time.Minute {
+		return d.Round(time.Second).String()
+	}
+	return d.Round(100 * time.Millisecond).String()
+}

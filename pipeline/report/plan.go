@@ -1,0 +1,104 @@
+package report
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/slipway-ci/slipway/pipeline"
+)
+
+// Plan writes plan for a person to read.
+func Plan(w io.Writer, plan *pipeline.Plan) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "plan for %s", plan.Pipeline)
+	if plan.Environment != "" {
+		fmt.Fprintf(&b, " in %s", plan.Environment)
+	}
+	fmt.Fprintf(&b, ": %s, %s\n", count(len(plan.Steps), "stage"), count(plan.Effects(), "change"))
+	for _, s := range plan.Steps {
+		fmt.Fprintf(&b, "\n%s (%s)", s.ID, s.Kind)
+		if len(s.After) > 0 {
+			fmt.Fprintf(&b, " after %s", join(s.After))
+		}
+		b.WriteString(": " + verb(s) + "\n")
+		for _, n := range s.Notes {
+			fmt.Fprintf(&b, "  # %s\n", Tame(n))
+		}
+		if s.Skip != "" || s.Idle {
+			continue
+		}
+		for _, e := range s.Effects {
+			b.WriteString(strings.TrimRight(fmt.Sprintf("  %-9s %s  %s", e.Verb, Tame(e.Object), Tame(e.Detail)), " ") + "\n")
+			for line := range strings.Lines(e.Diff) {
+				fmt.Fprintf(&b, "      %s\n", Tame(strings.TrimRight(line, "\n")))
+			}
+		}
+	}
+	if err := plan.Unchecked(); err != nil {
+		b.WriteString("\nwhat could not be checked, and is planned as if nothing was there:\n")
+		for line := range strings.Lines(err.Error()) {
+			fmt.Fprintf(&b, "  %s\n", Tame(strings.TrimRight(line, "\n")))
+		}
+	}
+	for _, name := range pipeline.Keys(plan.Outputs) {
+		fmt.Fprintf(&b, "\noutput %s = %s", name, Tame(plan.Outputs[name].String()))
+	}
+	if len(plan.Outputs) > 0 {
+		b.WriteByte('\n')
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// verb says in a word or two what becomes of a step.
+func verb(s pipeline.Step) string {
+	switch {
+	case s.Skip != "":
+		return "skip, " + s.Skip
+	case s.Idle:
+		return "not needed"
+	case s.Do == nil:
+		return "nothing to do"
+	case len(s.Effects) == 0:
+		return "nothing to change"
+	}
+	return count(len(s.Effects), "change")
+}
+
+// PlanJSON writes plan as JSON, with what could not be checked beside the steps.
+func PlanJSON(w io.Writer, plan *pipeline.Plan) error {
+	out := struct {
+		*pipeline.Plan
+		Unchecked []string `json:"unchecked,omitempty"`
+	}{Plan: plan}
+	for _, s := range plan.Steps {
+		for _, err := range s.Unchecked {
+			out.Unchecked = append(out.Unchecked, err.Error())
+		}
+	}
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(out)
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func join[S ~string](words []S) string {
+	s := make([]string, len(words))
+	for i, w := range words {
+		s[i] = string(w)
+	}
+	return strings.Join(s, ", ")
+}
+
+// name returns what an event is about.
+func name(ev pipeline.Event) string { return cmp.Or(string(ev.Step), "run") }

@@ -1,0 +1,130 @@
+package report_test
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/slipway-ci/slipway/pipeline"
+	"github.com/slipway-ci/slipway/pipeline/report"
+)
+
+func TestTame(t *testing.T) {
+	for _, tt := range []struct{ name, in, want string }{
+		{"harmless", "plain ✓ äöü 日本", "plain ✓ äöü 日本"},
+		{"colour", "\x1b[31mred\x1b[0m", "red"},
+		{"title", "\x1b]0;owned\x07text", "text"},
+		{"title, ST", "\x1b]0;owned\x1b\\text", "text"},
+		{"not ended", "a\x1b]0;owned", "a"},
+		{"cursor", "a\rb\x08c", "abc"},
+		{"tab", "a\tb", "a    b"},
+		{"bidi", "a\u202eb\u2066c", "abc"},
+		{"line separator", "a\u2028b", "ab"},
+		{"C1", "a\u009bb", "ab"},
+		{"not UTF-8", "a\xffb", "ab"},
+		{"lone escape", "a\x1b", "a"},
+	} {
+		if got := report.Tame(tt.in); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+func FuzzTame(f *testing.F) {
+	f.Add("a\x1b[31mb\u202e\xff\x1b]0;x")
+	f.Fuzz(func(t *testing.T, s string) {
+		got := report.Tame(s)
+		for _, r := range got {
+			if r == unicode.ReplacementChar || unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+				t.Errorf("%q → %q still has %q", s, got, r)
+			}
+		}
+		if again := report.Tame(got); again != got {
+			t.Errorf("%q → %q → %q", s, got, again)
+		}
+	})
+}
+
+func TestMask(t *testing.T) {
+	var got []pipeline.Event
+	sink := report.Mask(func(ev pipeline.Event) { got = append(got, ev) }, "hunter2", "line one\nline two\n", "")
+	sink(pipeline.Event{Task: "login hunter2", Text: "pw=hunter2 line two"})
+	if got[0].Task != "login ***" || got[0].Text != "pw=*** ***" {
+		t.Errorf("got %+v", got[0])
+	}
+	var b bytes.Buffer
+	if _, err := report.MaskWriter(&b, "hunter2").Write([]byte("a hunter2 b")); err != nil || b.String() != "a *** b" {
+		t.Errorf("got %q, %v", b.String(), err)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	var list pipeline.ErrorList
+	list.Add(pipeline.Pos{File: "f.yaml", Line: 2, Col: 3}, "api", "x", errors.New("second"))
+	list.Add(pipeline.Pos{File: "f.yaml", Line: 1, Col: 2}, "", "x", errors.New("first"))
+	var b bytes.Buffer
+	report.Errors(&b, list.Err(), func(string) []byte { return []byte("äöü\n\ttabbed\x1b[31m\n") })
+	want := "f.yaml:1:2: first\n      1 | äöü\n        |  ^\n" +
+		"f.yaml:2:3: stage api: second\n      2 |     tabbed\n        |      ^\n2 errors\n"
+	if b.String() != want {
+		t.Errorf("got:\n%s\nwant:\n%s", &b, want)
+	}
+}
+
+// TestTTY checks that the live part is taken away before something is printed
+// below it, and that nothing is left of it at the end.
+func TestTTY(t *testing.T) {
+	var b bytes.Buffer
+	sink := report.TTY(&b, func() int { return 40 })
+	at := time.Unix(100, 0)
+	sink(pipeline.Event{Time: at, Type: pipeline.EventStart, Step: "api"})
+	sink(pipeline.Event{Time: at, Type: pipeline.EventTask, Step: "api", Task: "[1/2] RUN " + strings.Repeat("x", 100)})
+	sink(pipeline.Event{Time: at, Type: pipeline.EventLog, Step: "api", Text: "hello\x1b[2J"})
+	sink(pipeline.Event{Time: at, Type: pipeline.EventFinish, Step: "api", Status: pipeline.StatusOK})
+	for _, l := range strings.Split(screen(b.String()), "\n") {
+		if len([]rune(l)) > 40 {
+			t.Errorf("line is wider than the terminal: %q", l)
+		}
+	}
+	if got, want := screen(b.String()), "api | hello\napi: ok\n"; got != want {
+		t.Errorf("screen at the end:\n%q\nwant:\n%q", got, want)
+	}
+}
+
+// screen plays the few sequences that TTY uses: up, clear below, colours.
+func screen(s string) string {
+	var lines []string
+	for len(s) > 0 {
+		if up, rest, ok := strings.Cut(s, "A\x1b[J"); ok && strings.HasPrefix(up, "\x1b[") && len(up) < 5 {
+			lines = lines[:len(lines)-int(up[2]-'0')]
+			s = rest
+			continue
+		}
+		line, rest, _ := strings.Cut(s, "\n")
+		lines = append(lines, report.Tame(line))
+		s = rest
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+func TestPlain(t *testing.T) {
+	var b bytes.Buffer
+	sink := report.Plain(&b)
+	for _, ev := range []pipeline.Event{
+		{Type: pipeline.EventStart, Step: "api"},
+		{Type: pipeline.EventWarning, Step: "api", Text: "old", File: "Dockerfile", Line: 3},
+		{Type: pipeline.EventRetry, Step: "api", Text: "no", Done: 1, Total: 2},
+		{Type: pipeline.EventVerdict, Step: "api", Text: "web  proven"},
+		{Type: pipeline.EventFinish, Step: "api", Status: pipeline.StatusSkipped, Text: "its if is false", Elapsed: 1500 * time.Millisecond},
+		{Type: pipeline.EventProgress, Step: "api", Done: 1},
+	} {
+		sink(ev)
+	}
+	want := "api: begins\napi: warning: Dockerfile:3: old\napi: attempt 1 of 3 failed, once more: no\napi: web  proven\napi: skipped in 1.5s (its if is false)\n"
+	if b.String() != want {
+		t.Errorf("got:\n%s\nwant:\n%s", &b, want)
+	}
+}
