@@ -1,0 +1,79 @@
+package deploy
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A FileError is about one file of the manifests.
+type FileError struct {
+	File string // as it was named to us, or relative to the pipeline file
+	Line int    // from 1; zero while unknown
+	Err  error
+}
+
+func (e *FileError) Error() string {
+	if e.Line > 0 {
+		return fmt.Sprintf("%s:%d: %v", e.File, e.Line, e.Err)
+	}
+	return fmt.Sprintf("%s: %v", e.File, e.Err)
+}
+
+func (e *FileError) Unwrap() error { return e.Err }
+
+// A NoKustomizationError says that a folder holds nothing to render.
+type NoKustomizationError struct {
+	Dir string // as it was named to us
+}
+
+func (e *NoKustomizationError) Error() string {
+	return fmt.Sprintf("no kustomization in %s (want kustomization.yaml; set kustomize: to its folder)", e.Dir)
+}
+
+// An ObjectError is about one object of a set.
+type ObjectError struct {
+	Object Object
+	Err    error
+}
+
+func (e *ObjectError) Error() string {
+	where := ""
+	if e.Object.File != "" && e.Object.Line > 0 {
+		where = fmt.Sprintf("%s:%d: ", e.Object.File, e.Object.Line)
+	}
+	return fmt.Sprintf("%s%s: %v", where, e.Object, e.Err)
+}
+
+func (e *ObjectError) Unwrap() error { return e.Err }
+
+// A ConflictError says that fields of an object belong to others, who gave them other values.
+type ConflictError struct {
+	Fields []OwnedField
+}
+
+// An OwnedField is a field and the field manager that owns it.
+type OwnedField struct {
+	Manager string // such as "kubectl-client-side-apply"
+	Field   string // such as "spec.replicas"
+}
+
+func (e *ConflictError) Error() string {
+	parts := make([]string, len(e.Fields))
+	for i, f := range e.Fields {
+		parts[i] = fmt.Sprintf("%s belongs to %s", f.Field, f.Manager)
+	}
+	return strings.Join(parts, ", ") + " (leave the field out of the manifest, or let its owner give it up)"
+}
+
+// A MovedError says that what would have to change is more than what was planned.
+type MovedError struct {
+	Changes []Change // the changes that no plan lists
+}
+
+func (e *MovedError) Error() string {
+	parts := make([]string, len(e.Changes))
+	for i, c := range e.Changes {
+		parts[i] = fmt.Sprintf("%s %s", c.Op, c.Object)
+	}
+	return fmt.Sprintf("the cluster moved since the plan, which does not list: %s (run again)", strings.Join(parts, ", "))
+}
