@@ -1,0 +1,63 @@
+package stages
+
+import (
+	"context"
+
+	"github.com/slipway-ci/slipway/buildkit"
+	"github.com/slipway-ci/slipway/pipeline"
+)
+
+// Copy is the kind "copy": an image goes into a repository, by digest, from the
+// builder or from another repository.
+type Copy struct {
+	Image pipeline.Value `yaml:"image,required,image"`
+	To    Target         `yaml:"to,required"`
+
+	registry Registry
+	copier   Copier
+}
+
+// Outputs implements [pipeline.Outputter].
+func (c *Copy) Outputs() map[string]pipeline.Type { return c.To.outputs() }
+
+// Check implements [pipeline.Checker].
+func (c *Copy) Check() []error { return c.To.check("to") }
+
+// Plan finds out whether the repository holds the image already.
+func (c *Copy) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, error) {
+	var act pipeline.Action
+	g, err := c.To.look(ctx, c.registry, sc, keyOf(sc, c.Image), &act)
+	if err != nil {
+		return act, err
+	}
+	g.promise(sc.Step, &act)
+	act.Effects = g.effects()
+	if g.there.Digest != "" {
+		act.Notes = append(act.Notes, "reuse: "+g.repository+" holds "+buildkit.Short(g.there.Digest))
+		if len(g.missing) == 0 {
+			return act, nil
+		}
+		act.Do = func(ctx context.Context, env *pipeline.Env) error {
+			_, err := c.copier.Copy(ctx, g.there, g.repository, g.missing, progress(env))
+			return err
+		}
+		return act, nil
+	}
+	act.Do = func(ctx context.Context, env *pipeline.Env) error {
+		ref, err := c.Image.Image(env.Scope)
+		if err != nil {
+			return err
+		}
+		put := c.registry.Push
+		if ref.Repository != "" {
+			put = c.copier.Copy
+		}
+		img, err := put(ctx, image(ref), g.repository, g.all(), progress(env))
+		if err != nil {
+			return err
+		}
+		g.keep(env, img)
+		return nil
+	}
+	return act, nil
+}

@@ -1,0 +1,175 @@
+package stages
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/pipeline"
+)
+
+// A Cluster holds objects.
+type Cluster interface {
+	// Check makes sure that the cluster is the one with this UID; an empty UID
+	// means any. It returns the namespace of what names none, and changes nothing.
+	Check(ctx context.Context, uid string) (namespace string, err error)
+	// Diff says what Apply would change. It changes nothing.
+	Diff(ctx context.Context, set deploy.Set) ([]deploy.Change, error)
+	// Apply makes the cluster hold set. It stops, before it has changed
+	// anything, when it would have to change more than planned. It may be called
+	// again after a failure: what is as it should be is not written again.
+	Apply(ctx context.Context, set deploy.Set, planned []deploy.Change, watch func(deploy.Status)) error
+}
+
+// A Rollout watches what becomes of objects.
+type Rollout interface {
+	// Wait returns when every workload of set is proven to run what it is pinned
+	// to, or has failed, or the time is up. The error is a
+	// [deploy.RolloutError] when one failed. It changes nothing.
+	Wait(ctx context.Context, set deploy.Set, changes []deploy.Change, timeout time.Duration, watch func(deploy.Status)) ([]deploy.Verdict, error)
+}
+
+// DefaultTimeout is how long a deploy waits for its workloads when its stage
+// has no timeout.
+const DefaultTimeout = 10 * time.Minute
+
+// Deploy is the kind "deploy": render, pin, diff, apply, wait, prove.
+type Deploy struct {
+	Manifests `yaml:",inline"`
+	Name      string `yaml:"name"`      // of the deployment; empty means the stage's id
+	Namespace string `yaml:"namespace"` // of objects that name none; empty means the environment's
+
+	renderer Renderer
+	cluster  Cluster
+	rollout  Rollout
+}
+
+// Plan renders the manifests and asks the cluster what would change. Digests
+// that a build has yet to give are [deploy.Unknown].
+func (d *Deploy) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, error) {
+	objs, err := d.render(ctx, d.renderer, sc)
+	if err != nil {
+		return pipeline.Action{}, err
+	}
+	act := pipeline.Action{Uses: repositories(objs)}
+	set := deploy.Set{
+		Pipeline: sc.Pipeline, Name: cmp.Or(d.Name, string(sc.Step)), Environment: sc.Environment.Name,
+		Namespace: cmp.Or(d.Namespace, sc.Environment.Namespace),
+	}
+	origins := d.origins(sc, objs)
+	if set.Objects, set.Pins, err = pin(sc, objs, origins); err != nil {
+		return act, err
+	}
+	act.Notes = notes(set)
+	act.Preview = func() ([]byte, error) { return d.renderer.Encode(set.Objects) }
+	changes, err := d.diff(ctx, sc, &set)
+	var unreachable *deploy.ClusterError
+	switch {
+	case errors.As(err, &unreachable):
+		act.Unchecked = append(act.Unchecked, err)
+		for _, o := range objs {
+			act.Effects = append(act.Effects, pipeline.Effect{Verb: "apply", Object: o.String()})
+		}
+	case err != nil:
+		return act, err
+	}
+	for _, c := range changes {
+		if c.Op != deploy.Unchanged {
+			act.Effects = append(act.Effects, pipeline.Effect{Verb: string(c.Op), Object: c.Object.String(), Diff: readable(c.Diff)})
+		}
+	}
+	act.Do = func(ctx context.Context, env *pipeline.Env) error {
+		set := set
+		if set.Objects, set.Pins, err = pin(env.Scope, objs, origins); err != nil {
+			return err
+		}
+		return d.roll(ctx, env, set, changes)
+	}
+	return act, nil
+}
+
+// diff asks the cluster what would change, once it is the right one.
+func (d *Deploy) diff(ctx context.Context, sc pipeline.Scope, set *deploy.Set) ([]deploy.Change, error) {
+	namespace, err := d.cluster.Check(ctx, sc.Environment.ClusterUID)
+	set.Namespace = cmp.Or(set.Namespace, namespace, "default")
+	if err != nil {
+		return nil, err
+	}
+	return d.cluster.Diff(ctx, *set)
+}
+
+// readable replaces the digest that stands for a promise.
+func readable(diff string) string {
+	return strings.ReplaceAll(diff, deploy.Unknown, "(known after the build)")
+}
+
+// notes says which containers run what they are told elsewhere.
+func notes(set deploy.Set) []string {
+	var notes []string
+	pinned := map[string]bool{}
+	for _, p := range set.Pins {
+		pinned[p.Object+" "+p.Container] = true
+	}
+	for _, o := range set.Objects {
+		for _, c := range deploy.Containers(o) {
+			if !pinned[o.String()+" "+c.Name()] {
+				notes = append(notes, fmt.Sprintf("%s: container %s runs %s as it is written; it is not proven", o, c.Name(), c.Image()))
+			}
+		}
+	}
+	return notes
+}
+
+// roll applies set and stays until it is proven what runs.
+func (d *Deploy) roll(ctx context.Context, env *pipeline.Env, set deploy.Set, planned []deploy.Change) error {
+	watch := func(s deploy.Status) {
+		env.Emit(pipeline.Event{Type: pipeline.EventNote, Task: s.Object, Text: s.Message})
+	}
+	if err := d.cluster.Apply(ctx, set, planned, watch); err != nil {
+		return err
+	}
+	verdicts, err := d.rollout.Wait(ctx, set, planned, patience(ctx), watch)
+	for _, v := range verdicts {
+		tell(env, v)
+	}
+	return err
+}
+
+// patience returns how long workloads may take: a verdict has to be there
+// before the stage's own timeout ends everything.
+func patience(ctx context.Context) time.Duration {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return DefaultTimeout
+	}
+	left := time.Until(end)
+	return left - min(left/10, 5*time.Second)
+}
+
+// tell emits the verdict on a workload, and the last words of what died.
+func tell(env *pipeline.Env, v deploy.Verdict) {
+	if v.Code == deploy.Applied { // it runs nothing, and was named when it was applied
+		return
+	}
+	for _, line := range v.Log {
+		env.Emit(pipeline.Event{Type: pipeline.EventLog, Task: v.Pod + "/" + v.Container, Text: line})
+	}
+	status := pipeline.StatusOK
+	if v.Failed() {
+		status = pipeline.StatusFailed
+	}
+	env.Emit(pipeline.Event{
+		Type: pipeline.EventVerdict, Task: v.Object, Text: v.String(), Status: status,
+		Code: string(v.Code), File: v.File, Line: v.Line, Cure: v.Cure,
+	})
+}
+
+// With returns d with the tools it needs, for those who make one without a file.
+func (d *Deploy) With(t Tools) *Deploy {
+	d.renderer, d.cluster, d.rollout = t.Renderer, t.Cluster, t.Rollout
+	return d
+}

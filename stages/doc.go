@@ -1,0 +1,51 @@
+// Package stages holds the kinds of stage slipway knows, one per file. A file
+// reads top to bottom: the YAML fields, Plan, and the work. To add a kind, add
+// a file and a row in [Kinds].
+//
+// # Owns
+//
+// The meaning of each kind, and the interfaces through which it reaches the
+// world: [Inputs], [Builder], [Registry], [Executor], [Memory], [Copier],
+// [Renderer], [Cluster], [Rollout]. Each is declared in the file that uses it.
+//
+// # May touch
+//
+// Packages pipeline, buildkit and deploy, for their words. Never a network, a
+// cluster or a builder except through its interfaces.
+package stages
+
+import "github.com/slipway-ci/slipway/pipeline"
+
+// Tools is what stages work with. Main fills it in; tests use stagestest.
+type Tools struct {
+	Inputs   Inputs
+	Builder  Builder
+	Registry Registry
+	Executor Executor
+	Memory   Memory
+	Copier   Copier
+	Renderer Renderer
+	Cluster  Cluster
+	Rollout  Rollout
+}
+
+// Kinds returns the kinds of stage slipway knows, using t.
+func Kinds(t Tools) []pipeline.Kind {
+	return []pipeline.Kind{
+		{Name: "build", Summary: "build an image from a Dockerfile, and push it", New: func() pipeline.Planner {
+			return &Build{inputs: t.Inputs, builder: t.Builder, registry: t.Registry, copier: t.Copier}
+		}},
+		{Name: "exec", Summary: "run a command in an image", New: func() pipeline.Planner {
+			return &Exec{executor: t.Executor, memory: t.Memory}
+		}},
+		{Name: "copy", Summary: "put an image into a repository", New: func() pipeline.Planner {
+			return &Copy{registry: t.Registry, copier: t.Copier}
+		}},
+		{Name: "render", Summary: "write manifests with the digests of images to a file", New: func() pipeline.Planner {
+			return &Render{renderer: t.Renderer}
+		}},
+		{Name: "deploy", Summary: "render manifests, apply them and prove what runs", New: func() pipeline.Planner {
+			return &Deploy{renderer: t.Renderer, cluster: t.Cluster, rollout: t.Rollout}
+		}},
+	}
+}

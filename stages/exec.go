@@ -1,0 +1,182 @@
+package stages
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"strings"
+
+	"github.com/slipway-ci/slipway/buildkit"
+	"github.com/slipway-ci/slipway/pipeline"
+)
+
+// An Executor runs commands inside images.
+type Executor interface {
+	// Exec runs cmd once. A command that ends with a code that is not zero is a
+	// [buildkit.ExitError]. The image is not changed.
+	Exec(ctx context.Context, cmd buildkit.Command, watch func(buildkit.Progress)) error
+}
+
+// A Memory remembers which commands have succeeded. It is of this machine.
+type Memory interface {
+	// Recall reports whether the command with this key has succeeded before.
+	Recall(key string) (bool, error)
+	// Remember notes that it has.
+	Remember(key string) error
+}
+
+// Exec is the kind "exec": a command in an image, in the builder.
+type Exec struct {
+	Image   pipeline.Value            `yaml:"image,required,image"`
+	Command []pipeline.Value          `yaml:"command"` // argv; empty means what the image runs
+	Script  string                    `yaml:"script,literal"`
+	Workdir string                    `yaml:"workdir"`
+	User    string                    `yaml:"user"`
+	Env     map[string]pipeline.Value `yaml:"env,secret"`
+	Network string                    `yaml:"network"`
+	Cache   bool                      `yaml:"cache"` // don't run again what has succeeded with the same inputs
+
+	executor Executor
+	memory   Memory
+}
+
+// Check implements [pipeline.Checker].
+func (e *Exec) Check() []error {
+	var errs []error
+	if e.Script != "" && len(e.Command) > 0 {
+		errs = append(errs, &pipeline.FieldError{Field: "script", Code: "two-commands", Err: errors.New("command is set, too (want one of them)")})
+	}
+	if e.Network != "" && e.Network != "none" && e.Network != "host" && !written(e.Network) {
+		errs = append(errs, &pipeline.FieldError{Field: "network", Code: "bad-value", Err: errors.New("network is neither none nor host" + pipeline.Nearest(e.Network, []string{"none", "host"}))})
+	}
+	return errs
+}
+
+// Plan finds out whether the command has to run: one that may be cached and has
+// succeeded with the same image and words has not.
+func (e *Exec) Plan(_ context.Context, sc pipeline.Scope) (pipeline.Action, error) {
+	var words []string
+	for _, w := range e.Command {
+		words = append(words, word(sc, w))
+	}
+	act := pipeline.Action{Effects: []pipeline.Effect{{Verb: "run", Object: e.image(), Detail: strings.Join(words, " ")}}}
+	key, err := e.key(sc)
+	if err != nil {
+		return act, err
+	}
+	if key != "" {
+		done, err := e.memory.Recall(key)
+		if err != nil {
+			return act, err
+		}
+		if done {
+			return pipeline.Action{Notes: []string{"cached: it has succeeded with the same image and command"}}, nil
+		}
+	}
+	act.Do = func(ctx context.Context, env *pipeline.Env) error {
+		cmd, err := e.command(env.Scope)
+		if err != nil {
+			return err
+		}
+		if err := e.executor.Exec(ctx, cmd, progress(env)); err != nil || key == "" {
+			return err
+		}
+		return e.memory.Remember(key)
+	}
+	return act, nil
+}
+
+// image names the image for people.
+func (e *Exec) image() string {
+	for _, r := range e.Image.Refs() {
+		return "image of " + string(r.Stage)
+	}
+	return e.Image.String()
+}
+
+// word returns the text of v for people: secrets are hidden, promises explained.
+func word(sc pipeline.Scope, v pipeline.Value) string {
+	if text, err := v.Text(sc); err == nil && !v.Secret() {
+		return text
+	}
+	return v.String()
+}
+
+// key returns the sha256 over all that can change how the command ends, or ""
+// when it may not be cached or something is not known yet. Of secrets, only the
+// names count.
+func (e *Exec) key(sc pipeline.Scope) (string, error) {
+	if !e.Cache {
+		return "", nil
+	}
+	img := keyOf(sc, e.Image)
+	if img == "" {
+		ref, err := e.Image.Text(sc)
+		if err != nil || !strings.Contains(ref, "@sha256:") {
+			return "", nil //nolint:nilerr // a promise: the command runs
+		}
+		img = ref
+	}
+	in := struct {
+		Version                               int
+		Image, Script, Workdir, User, Network string
+		Command                               []string
+		Env                                   map[string]string
+	}{1, img, e.Script, e.Workdir, e.User, e.Network, nil, map[string]string{}}
+	for _, v := range e.Command {
+		text, err := v.Text(sc)
+		if err != nil {
+			return "", nil //nolint:nilerr // a promise: the command runs
+		}
+		in.Command = append(in.Command, text)
+	}
+	for name, v := range e.Env {
+		text, err := v.Text(sc)
+		if err != nil {
+			return "", nil //nolint:nilerr // a promise: the command runs
+		}
+		if v.Secret() {
+			text = ""
+		}
+		in.Env[name] = text
+	}
+	b, err := json.Marshal(in)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// command returns what to run, with all that was promised.
+func (e *Exec) command(sc pipeline.Scope) (buildkit.Command, error) {
+	cmd := buildkit.Command{Dir: e.Workdir, User: e.User, Network: e.Network, Env: map[string]string{}}
+	ref, err := e.Image.Image(sc)
+	if err != nil {
+		return cmd, err
+	}
+	cmd.Image = image(ref)
+	if e.Script != "" {
+		cmd.Args = []string{"/bin/sh", "-eu", "-c", e.Script}
+	}
+	for _, v := range e.Command {
+		text, err := v.Text(sc)
+		if err != nil {
+			return cmd, err
+		}
+		cmd.Args = append(cmd.Args, text)
+	}
+	for name, v := range e.Env {
+		text, err := v.Text(sc)
+		if err != nil {
+			return cmd, err
+		}
+		cmd.Env[name] = text
+		if v.Secret() {
+			cmd.Secrets = append(cmd.Secrets, name)
+		}
+	}
+	return cmd, nil
+}

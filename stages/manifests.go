@@ -1,0 +1,167 @@
+package stages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/pipeline"
+)
+
+// A Renderer makes objects of a folder with a kustomization. It reads files only.
+type Renderer interface {
+	// Render returns the objects of dir, an absolute path. Its error wraps
+	// a [deploy.NoKustomizationError] when there is none.
+	Render(ctx context.Context, dir string) ([]deploy.Object, error)
+	// Encode returns objects as YAML, byte for byte as "kustomize build" prints them.
+	Encode(objs []deploy.Object) ([]byte, error)
+}
+
+// Manifests are rendered objects, and which images their containers run. The
+// kinds render and deploy have them in common.
+type Manifests struct {
+	Kustomize string                    `yaml:"kustomize,required"` // folder with a kustomization
+	Images    map[string]pipeline.Value `yaml:"images,image"`       // by repository, as it stands in the rendered manifests
+}
+
+// An origin says where the digest of a repository comes from.
+type origin struct {
+	name  string         // the repository, as it stands in the manifests
+	value pipeline.Value // the image
+	must  bool           // written by the user: a container has to use it
+}
+
+// render returns the objects of the folder, as they are written.
+func (m Manifests) render(ctx context.Context, r Renderer, sc pipeline.Scope) ([]deploy.Object, error) {
+	objs, err := r.Render(ctx, filepath.Join(sc.Dir, m.Kustomize))
+	var none *deploy.NoKustomizationError
+	if errors.As(err, &none) {
+		return nil, &pipeline.FieldError{Field: "kustomize", Code: "no-kustomization", Err: err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i := range objs { // as the user would name it
+		if rel, err := filepath.Rel(sc.Dir, objs[i].File); err == nil && filepath.IsAbs(objs[i].File) {
+			objs[i].File = filepath.ToSlash(rel)
+		}
+	}
+	return objs, nil
+}
+
+// origins returns the images that containers of objs are pinned to: those that
+// are written, then those that a stage before this one puts into the repository
+// which a container names.
+func (m Manifests) origins(sc pipeline.Scope, objs []deploy.Object) []origin {
+	var found []origin
+	for _, name := range pipeline.Keys(m.Images) {
+		found = append(found, origin{name, m.Images[name], true})
+	}
+	uses := repositories(objs)
+	for _, id := range sc.Upstream() {
+		repository, err := sc.Output(pipeline.Ref{Stage: id, Output: "repository"})
+		name := fmt.Sprint(repository)
+		if err != nil || !slices.Contains(uses, name) || slices.ContainsFunc(found, func(o origin) bool { return o.name == name }) {
+			continue
+		}
+		found = append(found, origin{name, pipeline.Promise(id, "image", pipeline.Image), false})
+	}
+	return found
+}
+
+// pin returns a copy of objs in which containers run the images of origins. An
+// image that is not known yet becomes [deploy.Unknown].
+func pin(sc pipeline.Scope, objs []deploy.Object, origins []origin) ([]deploy.Object, []deploy.Pin, error) {
+	objs = slices.Clone(objs)
+	var images []deploy.Image
+	for _, o := range origins {
+		im := deploy.Image{Name: o.name, Digest: deploy.Unknown, Ref: o.name + "@" + deploy.Unknown}
+		ref, err := o.value.Image(sc)
+		switch {
+		case err == nil && ref.Repository == "":
+			return nil, nil, &pipeline.FieldError{
+				Field: "images." + o.name, Code: "not-pushed",
+				Err: fmt.Errorf("image of %s is in no registry, so no node can pull it (give its stage push:)", o.name),
+			}
+		case err == nil:
+			im.Digest, im.Ref = ref.Digest, ref.Ref()
+		case !errors.Is(err, pipeline.ErrUnkept):
+			return nil, nil, err
+		}
+		images = append(images, im)
+	}
+	pins, err := deploy.PinImages(objs, images)
+	var unused *deploy.UnusedImageError
+	if errors.As(err, &unused) {
+		return nil, nil, &pipeline.FieldError{Field: "images." + unused.Image.Name, Code: "unused-image", Err: err}
+	}
+	return objs, pins, err
+}
+
+// repositories returns what the containers of objs run, without tags.
+func repositories(objs []deploy.Object) []string {
+	var names []string
+	for _, o := range objs {
+		for _, c := range deploy.Containers(o) {
+			names = append(names, deploy.Repository(c.Image()))
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// CheckPins finds containers that run what a stage of the plan pushes although
+// their own stage does not come after it: they would get the image of an
+// earlier run. The error is a [pipeline.ErrorList].
+func CheckPins(plan *pipeline.Plan) error {
+	var errs pipeline.ErrorList
+	after := ancestors(plan)
+	for _, s := range plan.Steps {
+		for _, giver := range plan.Steps {
+			v, ok := giver.Outputs["repository"]
+			repository := v.String()
+			if !ok || !slices.Contains(s.Uses, repository) || after[s.ID][giver.ID] || after[giver.ID][s.ID] {
+				continue
+			}
+			errs.Add(s.Pos, s.ID, "missing-need", fmt.Errorf("a container runs %s, which stage %s pushes, but this stage does not come after it (add needs: [%s])", repository, giver.ID, giver.ID))
+		}
+	}
+	return errs.Err()
+}
+
+// ancestors returns, for steps that use images, and for those that give them,
+// every step they come after.
+func ancestors(plan *pipeline.Plan) map[pipeline.ID]map[pipeline.ID]bool {
+	index := map[pipeline.ID]int{}
+	uses := false
+	for i, s := range plan.Steps {
+		index[s.ID] = i
+		uses = uses || len(s.Uses) > 0
+	}
+	all := map[pipeline.ID]map[pipeline.ID]bool{}
+	if !uses {
+		return all
+	}
+	for _, s := range plan.Steps {
+		if _, gives := s.Outputs["repository"]; !gives && len(s.Uses) == 0 {
+			continue
+		}
+		seen := map[pipeline.ID]bool{}
+		todo := []pipeline.ID{s.ID}
+		for len(todo) > 0 {
+			id := todo[len(todo)-1]
+			todo = todo[:len(todo)-1]
+			for _, n := range plan.Steps[index[id]].After {
+				if !seen[n] {
+					seen[n] = true
+					todo = append(todo, n)
+				}
+			}
+		}
+		all[s.ID] = seen
+	}
+	return all
+}

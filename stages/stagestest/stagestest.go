@@ -1,0 +1,283 @@
+// Package stagestest has a working stand-in for the world outside slipway: a
+// builder, a registry and a cluster that live in memory and remember what was
+// asked of them. Tests use it instead of mocks.
+//
+// # Owns
+//
+// [World].
+//
+// # May touch
+//
+// Packages stages, buildkit and deploy, for their words and interfaces.
+package stagestest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/slipway-ci/slipway/buildkit"
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/stages"
+)
+
+// A World is a builder, registry, renderer and cluster in memory. The zero
+// World is empty and ready to use; set Down* to break a part of it.
+type World struct {
+	RegistryDown bool   // nothing is found out, nothing is pushed
+	ClusterDown  bool   // nothing is found out, nothing is applied
+	FailBuild    error  // Build returns it
+	FailExec     error  // Exec returns it
+	Runs         string // digest that pods report instead of the pinned one
+
+	mu      sync.Mutex
+	built   map[string]bool          // digests that the builder holds
+	Images  map[string]string        // pushed reference → digest
+	Objects map[string]deploy.Object // what is in the cluster
+	passed  map[string]bool
+	Log     []string // every change, in order
+}
+
+// Tools returns w as the tools of package stages.
+func (w *World) Tools() stages.Tools {
+	return stages.Tools{Inputs: w, Builder: w, Registry: w, Executor: w, Memory: w, Copier: w, Renderer: w, Cluster: w, Rollout: w}
+}
+
+// did notes a change of the world.
+func (w *World) did(format string, args ...any) {
+	w.Log = append(w.Log, fmt.Sprintf(format, args...))
+}
+
+// Inputs hashes the files of the context and the words of the spec.
+func (w *World) Inputs(ctx context.Context, spec buildkit.Spec) (buildkit.Inputs, error) {
+	if _, err := os.Stat(filepath.Join(spec.Context, spec.DockerfileName())); errors.Is(err, fs.ErrNotExist) {
+		return buildkit.Inputs{}, fmt.Errorf("%w in %s (set dockerfile: to its path)", buildkit.ErrNoDockerfile, spec.Context)
+	}
+	sum := sha256.New()
+	err := filepath.WalkDir(spec.Context, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		rel, _ := filepath.Rel(spec.Context, path)
+		fmt.Fprintf(sum, "%q %x\n", rel, sha256.Sum256(text))
+		return err
+	})
+	if err != nil {
+		return buildkit.Inputs{}, err
+	}
+	keys := map[string]string{}
+	for name, c := range spec.Contexts {
+		keys[name] = c.Key
+	}
+	b, err := json.Marshal([]any{spec.Target, spec.Platforms, spec.Args, keys})
+	fmt.Fprintf(sum, "%s", b)
+	return buildkit.Inputs{Key: fmt.Sprintf("%x", sum.Sum(nil))}, errors.Join(err, ctx.Err())
+}
+
+// Build "builds" spec: equal inputs have equal digests.
+func (w *World) Build(ctx context.Context, spec buildkit.Spec, watch func(buildkit.Progress)) (buildkit.Image, error) {
+	if w.FailBuild != nil {
+		return buildkit.Image{}, w.FailBuild
+	}
+	in, err := w.Inputs(ctx, spec)
+	if err != nil {
+		return buildkit.Image{}, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for name, c := range spec.Contexts {
+		if !w.built[c.Image.Digest] && c.Image.Repository == "" {
+			return buildkit.Image{}, fmt.Errorf("context %s: the builder has no image %q", name, c.Image.Digest)
+		}
+	}
+	digest := "sha256:" + in.Key
+	if w.built == nil {
+		w.built = map[string]bool{}
+	}
+	w.built[digest] = true
+	w.did("build %s", filepath.Base(spec.Context))
+	watch(buildkit.Progress{Vertex: "v1", Name: "[1/1] FROM scratch", Started: time.Unix(1, 0), Completed: time.Unix(2, 0), Log: "done"})
+	return buildkit.Image{Digest: digest}, nil
+}
+
+// Exec runs nothing, in an image that has to be there.
+func (w *World) Exec(_ context.Context, cmd buildkit.Command, _ func(buildkit.Progress)) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.built[cmd.Image.Digest] && cmd.Image.Repository == "" {
+		return fmt.Errorf("the builder has no image %q", cmd.Image.Digest)
+	}
+	w.did("exec %s", strings.Join(cmd.Args, " "))
+	return w.FailExec
+}
+
+// Recall implements [stages.Memory].
+func (w *World) Recall(key string) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.passed[key], nil
+}
+
+// Remember implements [stages.Memory].
+func (w *World) Remember(key string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.passed == nil {
+		w.passed = map[string]bool{}
+	}
+	w.passed[key] = true
+	return nil
+}
+
+// Resolve implements [stages.Registry].
+func (w *World) Resolve(_ context.Context, ref string) (buildkit.Image, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.RegistryDown {
+		return buildkit.Image{}, &buildkit.RegistryError{Host: buildkit.Host(ref), Ref: ref, Err: errors.New("connection refused")}
+	}
+	digest, ok := w.Images[ref]
+	if !ok {
+		return buildkit.Image{}, fmt.Errorf("%s: %w", ref, buildkit.ErrNotFound)
+	}
+	return buildkit.Image{Digest: digest, Repository: deploy.Repository(ref)}, nil
+}
+
+// Push implements [stages.Registry].
+func (w *World) Push(_ context.Context, img buildkit.Image, repository string, tags []string, _ func(buildkit.Progress)) (buildkit.Image, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.RegistryDown {
+		return img, &buildkit.RegistryError{Host: buildkit.Host(repository), Ref: repository, Err: errors.New("connection refused")}
+	}
+	if !w.built[img.Digest] {
+		return img, fmt.Errorf("the builder has no image %q", img.Digest)
+	}
+	return w.put(img, repository, tags), nil
+}
+
+// Copy implements [stages.Copier].
+func (w *World) Copy(_ context.Context, img buildkit.Image, repository string, tags []string, _ func(buildkit.Progress)) (buildkit.Image, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.put(img, repository, tags), nil
+}
+
+func (w *World) put(img buildkit.Image, repository string, tags []string) buildkit.Image {
+	if w.Images == nil {
+		w.Images = map[string]string{}
+	}
+	for _, t := range tags {
+		w.Images[repository+":"+t] = img.Digest
+	}
+	w.did("push %s", repository)
+	img.Repository, img.Tags = repository, tags
+	return img
+}
+
+// Render makes one Deployment of every file in dir that is called *.image: its
+// text is the repository.
+func (w *World) Render(_ context.Context, dir string) ([]deploy.Object, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.image"))
+	if err != nil || len(files) == 0 {
+		return nil, errors.Join(err, &deploy.NoKustomizationError{Dir: filepath.Base(dir)})
+	}
+	var objs []deploy.Object
+	for _, f := range files {
+		repository, err := os.ReadFile(f)
+		if err != nil {
+			return nil, err
+		}
+		name := strings.TrimSuffix(filepath.Base(f), ".image")
+		objs = append(objs, deploy.Object{File: f, Line: 1, Body: map[string]any{
+			"apiVersion": "apps/v1", "kind": "Deployment", "metadata": map[string]any{"name": name, "namespace": "shop"},
+			"spec": map[string]any{"template": map[string]any{"spec": map[string]any{
+				"containers": []any{map[string]any{"name": name, "image": strings.TrimSpace(string(repository))}},
+			}}},
+		}})
+	}
+	return objs, nil
+}
+
+// Encode implements [stages.Renderer].
+func (w *World) Encode(objs []deploy.Object) ([]byte, error) {
+	return json.MarshalIndent(objs, "", "  ")
+}
+
+// Check implements [stages.Cluster].
+func (w *World) Check(context.Context, string) (string, error) {
+	if w.ClusterDown {
+		return "default", &deploy.ClusterError{Server: "https://cluster", Doing: "identify", Err: errors.New("connection refused")}
+	}
+	return "default", nil
+}
+
+// Diff compares objs with the cluster.
+func (w *World) Diff(_ context.Context, set deploy.Set) ([]deploy.Change, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var changes []deploy.Change
+	for _, o := range set.Objects {
+		op := deploy.Create
+		if old, ok := w.Objects[o.String()]; ok {
+			op = deploy.Configure
+			a, _ := json.Marshal(old.Body)
+			b, _ := json.Marshal(o.Body)
+			if slices.Equal(a, b) {
+				op = deploy.Unchanged
+			}
+		}
+		changes = append(changes, deploy.Change{Object: o, Op: op})
+	}
+	return changes, nil
+}
+
+// Apply puts objs into the cluster.
+func (w *World) Apply(ctx context.Context, set deploy.Set, _ []deploy.Change, watch func(deploy.Status)) error {
+	changes, err := w.Diff(ctx, set)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.Objects == nil {
+		w.Objects = map[string]deploy.Object{}
+	}
+	for _, c := range changes {
+		if c.Op != deploy.Unchanged {
+			w.Objects[c.Object.String()] = c.Object
+			w.did("%s %s", c.Op, c.Object)
+			watch(deploy.Status{Object: c.Object.String(), Message: string(c.Op)})
+		}
+	}
+	return nil
+}
+
+// Wait says that pods run what is pinned, or w.Runs.
+func (w *World) Wait(_ context.Context, set deploy.Set, _ []deploy.Change, _ time.Duration, _ func(deploy.Status)) ([]deploy.Verdict, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var verdicts, failed []deploy.Verdict
+	for _, p := range set.Pins {
+		v := deploy.Verdict{Object: p.Object, Code: deploy.Proven, Ready: 1, Want: 1, Digests: []string{p.Digest}}
+		if w.Runs != "" && w.Runs != p.Digest {
+			v.Code, v.Cause = deploy.WrongDigest, "runs "+w.Runs
+			failed = append(failed, v)
+		}
+		verdicts = append(verdicts, v)
+	}
+	if len(failed) > 0 {
+		return verdicts, &deploy.RolloutError{Verdicts: failed}
+	}
+	return verdicts, nil
+}
