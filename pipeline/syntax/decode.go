@@ -1,0 +1,454 @@
+package syntax
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/slipway-ci/slipway/pipeline"
+)
+
+// A decoder fills Go values from YAML nodes. Without a scope it checks:
+// expressions are compiled and stay as they are written. With a scope, those in
+// fields that must be known while planning are evaluated.
+//
+// Struct fields are described by tags: `yaml:"key"`, followed by ",required"
+// (it must be there), ",short" (a scalar in place of the mapping means this
+// field), ",secret" (a secret may flow here), ",image" (the Value is an image),
+// ",if" (the Value is a bare condition) or ",literal" (no expression may stand
+// here).
+type decoder struct {
+	*source
+	compiler pipeline.Compiler
+	names    pipeline.Names
+	scope    *pipeline.Scope
+
+	errs   pipeline.ErrorList
+	refs   []reference
+	fields map[string]pipeline.Pos // where the fields of a body stand, by path
+}
+
+// A reference is a mention of an output, and where it stands.
+type reference struct {
+	pipeline.Ref
+	pos pipeline.Pos
+}
+
+// A hint is what the struct tag says of a field.
+type hint struct {
+	key                                           string
+	required, short, secret, image, cond, literal bool
+}
+
+func hintOf(f reflect.StructField) hint {
+	key, opts, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+	has := func(o string) bool { return slices.Contains(strings.Split(opts, ","), o) }
+	return hint{
+		key: key, required: has("required"), short: has("short"), secret: has("secret"), image: has("image"),
+		cond: has("if"), literal: has("literal"),
+	}
+}
+
+func (d *decoder) fail(n *yaml.Node, code, format string, args ...any) {
+	d.errs.Add(d.pos(n), "", code, fmt.Errorf(format, args...))
+}
+
+var (
+	valueType    = reflect.TypeFor[pipeline.Value]()
+	durationType = reflect.TypeFor[time.Duration]()
+)
+
+// decode fills v from n. Path is where v stands in the body.
+func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string, h hint) {
+	n = resolve(n)
+	d.fields[path] = d.pos(n)
+	if n.Kind == yaml.ScalarNode && !h.cond && strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!") {
+		d.fail(n, "yaml-tag", "YAML reads %s as a tag and drops it (quote the text: %q)", n.Tag, n.Tag+n.Value)
+		return
+	}
+	switch {
+	case v.Type() == valueType:
+		d.value(n, v, h)
+	case v.Type() == durationType:
+		d.duration(n, v)
+	default:
+		d.plain(n, v, path, h)
+	}
+}
+
+func (d *decoder) plain(n *yaml.Node, v reflect.Value, path string, h hint) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if n.Tag == "!!null" {
+			return
+		}
+		v.Set(reflect.New(v.Type().Elem()))
+		d.decode(n, v.Elem(), path, h)
+	case reflect.Struct:
+		d.structure(n, v, path, h)
+	case reflect.Slice:
+		d.slice(n, v, path, h)
+	case reflect.Map:
+		d.mapping(n, v, path, h)
+	default:
+		d.scalar(n, v, h)
+	}
+}
+
+// A field is a struct field that a key fills.
+type field struct {
+	hint
+	at reflect.Value
+}
+
+// fieldsOf returns the fields of the struct v, those of embedded structs too.
+func fieldsOf(v reflect.Value) []field {
+	var fields []field
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		switch h := hintOf(f); {
+		case f.Anonymous:
+			fields = append(fields, fieldsOf(v.Field(i))...)
+		case h.key != "":
+			fields = append(fields, field{h, v.Field(i)})
+		}
+	}
+	return fields
+}
+
+// structure decodes a mapping with fixed keys.
+func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string, h hint) {
+	fields := fieldsOf(v)
+	if n.Kind == yaml.ScalarNode && n.Tag != "!!null" {
+		for _, f := range fields {
+			if f.short {
+				d.decode(n, f.at, join(path, f.key), f.hint)
+				return
+			}
+		}
+	}
+	if n.Tag == "!!null" {
+		n = &yaml.Node{Kind: yaml.MappingNode, Line: n.Line, Column: n.Column}
+	}
+	if n.Kind != yaml.MappingNode {
+		d.fail(n, "wrong-type", "%s is %s (want a mapping)", h.key, what(n))
+		return
+	}
+	known := make([]string, len(fields))
+	for i, f := range fields {
+		known[i] = f.key
+	}
+	seen := d.pairs(n, func(key, val *yaml.Node) {
+		i := slices.IndexFunc(fields, func(f field) bool { return f.key == key.Value })
+		if i < 0 {
+			d.fail(key, "unknown-key", "unknown key %q in %s%s", key.Value, h.key, wanted(key.Value, known))
+			return
+		}
+		d.decode(val, fields[i].at, join(path, key.Value), fields[i].hint)
+	})
+	for _, f := range fields {
+		if f.required && !seen[f.key] {
+			d.fail(n, "missing-key", "%s needs %s:", h.key, f.key)
+		}
+	}
+}
+
+// pairs visits the entries of a mapping and reports duplicate keys. It returns
+// the keys that are there.
+func (d *decoder) pairs(n *yaml.Node, visit func(key, val *yaml.Node)) map[string]bool {
+	first := map[string]*yaml.Node{}
+	var merges []*yaml.Node // what they bring gives way to what stands beside them
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, val := n.Content[i], n.Content[i+1]
+		if key.Tag == "!!merge" {
+			merges = append(merges, val)
+			continue
+		}
+		if prev := first[key.Value]; prev != nil {
+			d.fail(key, "duplicate-key", "key %q is here twice (first on line %d)", key.Value, prev.Line)
+			continue
+		}
+		first[key.Value] = key
+		visit(key, val)
+	}
+	for _, m := range merges {
+		d.merge(m, visit, first)
+	}
+	seen := make(map[string]bool, len(first))
+	for key := range first {
+		seen[key] = true
+	}
+	return seen
+}
+
+// merge visits the entries of the mappings that a merge key names, but for keys
+// that were first.
+func (d *decoder) merge(n *yaml.Node, visit func(key, val *yaml.Node), first map[string]*yaml.Node) {
+	n = resolve(n)
+	list := []*yaml.Node{n}
+	if n.Kind == yaml.SequenceNode {
+		list = n.Content
+	}
+	for _, m := range list {
+		m = resolve(m)
+		if m.Kind != yaml.MappingNode {
+			d.fail(m, "wrong-type", "<<: merges %s (want a mapping)", what(m))
+			continue
+		}
+		for i := 0; i+1 < len(m.Content); i += 2 {
+			if key := m.Content[i]; first[key.Value] == nil {
+				first[key.Value] = key
+				visit(key, m.Content[i+1])
+			}
+		}
+	}
+}
+
+func (d *decoder) slice(n *yaml.Node, v reflect.Value, path string, h hint) {
+	if n.Tag == "!!null" {
+		return
+	}
+	if n.Kind != yaml.SequenceNode {
+		d.fail(n, "wrong-type", "%s is %s (want a list)", h.key, what(n))
+		return
+	}
+	out := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
+	for i, c := range n.Content {
+		d.decode(c, out.Index(i), fmt.Sprintf("%s[%d]", path, i), h)
+	}
+	v.Set(out)
+}
+
+func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string, h hint) {
+	if n.Tag == "!!null" {
+		return
+	}
+	if n.Kind != yaml.MappingNode {
+		d.fail(n, "wrong-type", "%s is %s (want a mapping)", h.key, what(n))
+		return
+	}
+	v.Set(reflect.MakeMap(v.Type()))
+	d.pairs(n, func(key, val *yaml.Node) {
+		el := reflect.New(v.Type().Elem()).Elem()
+		d.decode(val, el, join(path, key.Value), h)
+		v.SetMapIndex(reflect.ValueOf(key.Value).Convert(v.Type().Key()), el)
+	})
+}
+
+// expression compiles the expressions in the scalar n. It returns nil for text
+// that has none, and false after an error.
+func (d *decoder) expression(n *yaml.Node) (pipeline.Expr, bool) {
+	e, err := d.compiler.Template(n.Value, d.place(n), d.names)
+	if err != nil {
+		d.errs.Add(d.pos(n), "", "bad-expression", err)
+		return nil, false
+	}
+	if e != nil && d.scope == nil {
+		for _, r := range e.Refs() {
+			d.refs = append(d.refs, reference{r, d.pos(n)})
+		}
+	}
+	return e, true
+}
+
+// secretFlow reports an error when a secret would flow where it may not.
+func (d *decoder) secretFlow(n *yaml.Node, e pipeline.Expr, h hint) bool {
+	if !e.Secret() || h.secret {
+		return false
+	}
+	d.fail(n, "secret-flow", "a secret may not flow into %s (secrets may go into secrets: of a build and env: of an exec)", h.key)
+	return true
+}
+
+// value decodes something that may be promised.
+func (d *decoder) value(n *yaml.Node, v reflect.Value, h hint) {
+	if n.Kind != yaml.ScalarNode {
+		d.fail(n, "wrong-type", "%s is %s (want text or an expression)", h.key, what(n))
+		return
+	}
+	if h.cond {
+		d.condition(n, v)
+		return
+	}
+	e, ok := d.expression(n)
+	if !ok {
+		return
+	}
+	if e == nil {
+		if h.image {
+			v.Set(reflect.ValueOf(literal(d.pos(n), n.Value)))
+			return
+		}
+		var lit any
+		if err := n.Decode(&lit); err != nil {
+			d.fail(n, "bad-yaml", "%v", err)
+			return
+		}
+		v.Set(reflect.ValueOf(literal(d.pos(n), lit)))
+		return
+	}
+	if d.secretFlow(n, e, h) {
+		return
+	}
+	if t := e.Type(); h.image && t != pipeline.Image && t != pipeline.Any && t != pipeline.String {
+		d.fail(n, "wrong-type", "%s is of type %s (want an image, such as ${{ stages.NAME.image }})", h.key, t)
+		return
+	}
+	v.Set(reflect.ValueOf(pipeline.Written(d.pos(n), e)))
+}
+
+// condition decodes a bare expression that is true or false.
+func (d *decoder) condition(n *yaml.Node, v reflect.Value) {
+	switch {
+	case strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!"):
+		d.fail(n, "yaml-tag", "YAML reads %s as a tag, and the condition would vanish (quote it: if: %q)", n.Tag, n.Tag+n.Value)
+		return
+	case n.Kind != yaml.ScalarNode || n.Tag == "!!null":
+		d.fail(n, "wrong-type", "if is %s (want an expression)", what(n))
+		return
+	}
+	e, err := d.compiler.Bare(n.Value, d.place(n), d.names)
+	switch {
+	case err != nil:
+		d.errs.Add(d.pos(n), "", "bad-expression", err)
+		return
+	case e == nil: // only looking for outputs
+		return
+	case e.Type() != pipeline.Bool && e.Type() != pipeline.Any:
+		d.fail(n, "wrong-type", "if is of type %s (want true or false, for example a comparison)", e.Type())
+		return
+	}
+	for _, r := range e.Refs() {
+		d.refs = append(d.refs, reference{r, d.pos(n)})
+	}
+	v.Set(reflect.ValueOf(pipeline.Written(d.pos(n), e)))
+}
+
+func literal(pos pipeline.Pos, v any) pipeline.Value {
+	val := pipeline.Known(v)
+	val.Pos = pos
+	return val
+}
+
+// scalar decodes text, a number or a truth value that must be known while planning.
+func (d *decoder) scalar(n *yaml.Node, v reflect.Value, h hint) {
+	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
+		d.fail(n, "wrong-type", "%s is %s (want %s)", h.key, what(n), article(v.Kind()))
+		return
+	}
+	if i := strings.Index(n.Value, "${{"); h.literal && i >= 0 {
+		d.errs.Add(d.place(n)(i), "", "expression-in-script", fmt.Errorf("%s takes no expressions, for their text would become code (write env: {NAME: \"%s\"} and use $NAME)",
+			h.key, strings.SplitAfter(n.Value[i:], "}}")[0]))
+		return
+	}
+	e, ok := d.expression(n)
+	if !ok || e != nil && d.secretFlow(n, e, h) {
+		return
+	}
+	if e != nil && d.scope == nil {
+		d.placeholder(n, e, v, h)
+		return
+	}
+	var got any
+	if e != nil {
+		var err error
+		if got, err = e.Eval(*d.scope); err != nil {
+			d.unkept(n, h, err)
+			return
+		}
+	} else if v.Kind() == reflect.String {
+		got = n.Value // 1.20 and yes are text where text is wanted
+	} else if err := n.Decode(&got); err != nil {
+		d.fail(n, "bad-yaml", "%v", err)
+		return
+	}
+	if !set(v, got) {
+		d.fail(n, "wrong-type", "%s is %s (want %s)", h.key, what(n), article(v.Kind()))
+	}
+}
+
+// placeholder stands in v for an expression while there is no scope.
+func (d *decoder) placeholder(n *yaml.Node, e pipeline.Expr, v reflect.Value, h hint) {
+	t := e.Type()
+	ok := t == pipeline.Any
+	switch v.Kind() {
+	case reflect.String:
+		ok = ok || t == pipeline.String || t == pipeline.Int || t == pipeline.Bool || t == pipeline.Secret
+		v.SetString(n.Value)
+	case reflect.Bool:
+		ok = ok || t == pipeline.Bool
+	case reflect.Int, reflect.Int64:
+		ok = ok || t == pipeline.Int
+	}
+	if !ok {
+		d.fail(n, "wrong-type", "%s is a value of type %s (want %s)", h.key, t, article(v.Kind()))
+	}
+}
+
+func (d *decoder) unkept(n *yaml.Node, h hint, err error) {
+	if errors.Is(err, pipeline.ErrUnkept) {
+		d.fail(n, "not-known-yet", "%s must be known while planning: %w", h.key, err)
+		return
+	}
+	d.errs.Add(d.pos(n), "", "bad-value", fmt.Errorf("%s: %w", h.key, err))
+}
+
+// set puts got into v and reports whether it fits.
+func set(v reflect.Value, got any) bool {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(fmt.Sprint(got))
+		return true
+	case reflect.Bool:
+		b, ok := got.(bool)
+		v.SetBool(b)
+		return ok
+	case reflect.Int, reflect.Int64:
+		switch i := got.(type) {
+		case int:
+			v.SetInt(int64(i))
+			return true
+		case int64:
+			v.SetInt(i)
+			return true
+		}
+	}
+	return false
+}
+
+func (d *decoder) duration(n *yaml.Node, v reflect.Value) {
+	got, err := time.ParseDuration(n.Value)
+	if err != nil || got < 0 {
+		d.fail(n, "wrong-type", "%q is no duration (want one such as 90s, 5m or 1h30m)", n.Value)
+		return
+	}
+	v.SetInt(int64(got))
+}
+
+func article(k reflect.Kind) string {
+	switch k {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int64:
+		return "a whole number"
+	}
+	return "text"
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// wanted returns the suggestion and the list of what may be written.
+func wanted(got string, known []string) string {
+	slices.Sort(known)
+	return pipeline.Nearest(got, known) + " (want one of " + strings.Join(known, ", ") + ")"
+}

@@ -1,0 +1,169 @@
+package syntax
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/slipway-ci/slipway/pipeline"
+)
+
+const (
+	maxBytes = 4 << 20 // of a pipeline file
+	maxNodes = 1 << 20 // of a file with its aliases written out
+)
+
+// A source is the text of a file and the tree that YAML makes of it.
+type source struct {
+	name  string
+	lines []string
+	root  *yaml.Node
+}
+
+// read parses the bytes of a file. Its error has a position.
+func read(name string, text []byte) (*source, *pipeline.Error) {
+	fail := func(line, col int, code, format string, args ...any) *pipeline.Error {
+		return &pipeline.Error{Pos: pipeline.Pos{File: name, Line: line, Col: col}, Code: code, Err: fmt.Errorf(format, args...)}
+	}
+	if len(text) > maxBytes {
+		return nil, fail(0, 0, "too-large", "file has %d bytes (want at most %d)", len(text), maxBytes)
+	}
+	if i := invalid(text); i >= 0 {
+		line := 1 + bytes.Count(text[:i], []byte("\n"))
+		col := 1 + utf8.RuneCount(text[bytes.LastIndexByte(text[:i], '\n')+1:i])
+		return nil, fail(line, col, "not-utf8", "byte 0x%02x is no text (save the file as UTF-8)", text[i])
+	}
+	s := &source{name: name, lines: strings.Split(string(text), "\n"), root: new(yaml.Node)}
+	dec := yaml.NewDecoder(bytes.NewReader(text))
+	switch err := dec.Decode(s.root); {
+	case errors.Is(err, io.EOF):
+		return nil, fail(1, 1, "empty", "file is empty (want slipway: v1, name: and stages:)")
+	case err != nil:
+		line, msg := yamlError(err)
+		return nil, fail(line, 1, "bad-yaml", "%s", msg)
+	}
+	var second yaml.Node
+	if err := dec.Decode(&second); err == nil {
+		return nil, fail(second.Line, second.Column, "many-documents", "a second YAML document begins here (want one; remove the line ---)")
+	} else if !errors.Is(err, io.EOF) {
+		line, msg := yamlError(err)
+		return nil, fail(line, 1, "bad-yaml", "%s", msg)
+	}
+	s.root = s.root.Content[0]
+	left := maxNodes
+	if n := bomb(s.root, &left); n != nil {
+		return nil, fail(n.Line, n.Column, "alias-bomb", "aliases expand to more than %d values (write fewer aliases of aliases)", maxNodes)
+	}
+	return s, nil
+}
+
+// invalid returns where the first byte stands that may not stand in a text, or -1.
+func invalid(text []byte) int {
+	for i := 0; i < len(text); {
+		if text[i] == 0 {
+			return i
+		}
+		r, n := utf8.DecodeRune(text[i:])
+		if r == utf8.RuneError && n == 1 {
+			return i
+		}
+		i += n
+	}
+	return -1
+}
+
+var yamlLine = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?(.*)`)
+
+// yamlError takes the line out of a message of the YAML library.
+func yamlError(err error) (line int, msg string) {
+	m := yamlLine.FindStringSubmatch(strings.ReplaceAll(err.Error(), "\n", " "))
+	line, _ = strconv.Atoi(m[1])
+	msg = m[2]
+	if strings.Contains(msg, "cannot start any token") {
+		msg += " (indent with spaces, not tabs, and quote text that begins with @, ` or %)"
+	}
+	return max(line, 1), "not YAML: " + msg
+}
+
+// bomb counts the nodes below n with aliases written out, and returns the node
+// at which left ran out.
+func bomb(n *yaml.Node, left *int) *yaml.Node {
+	if *left--; *left < 0 {
+		return n
+	}
+	if n.Kind == yaml.AliasNode {
+		if found := bomb(n.Alias, left); found != nil {
+			return n
+		}
+		return nil
+	}
+	for _, c := range n.Content {
+		if found := bomb(c, left); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+// pos returns where n stands.
+func (s *source) pos(n *yaml.Node) pipeline.Pos {
+	return pipeline.Pos{File: s.name, Line: n.Line, Col: n.Column}
+}
+
+// place returns a function that finds bytes of the scalar n in the file. Inside
+// folded and escaped text it can be off by what YAML took out.
+func (s *source) place(n *yaml.Node) pipeline.Place {
+	return func(offset int) pipeline.Pos {
+		pos := s.pos(n)
+		before := n.Value[:min(offset, len(n.Value))]
+		switch {
+		case n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
+			pos.Line += 1 + strings.Count(before, "\n")
+			pos.Col = 1 + utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:])
+			if i := pos.Line - 1; i < len(s.lines) {
+				pos.Col += len(s.lines[i]) - len(strings.TrimLeft(s.lines[i], " "))
+			}
+		case n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0:
+			pos.Col += 1 + utf8.RuneCountInString(before)
+		default:
+			pos.Col += utf8.RuneCountInString(before)
+		}
+		return pos
+	}
+}
+
+// resolve follows an alias.
+func resolve(n *yaml.Node) *yaml.Node {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	return n
+}
+
+// what names the kind of a node as people call it.
+func what(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	switch n.Tag {
+	case "!!null":
+		return "nothing"
+	case "!!str":
+		return "text"
+	case "!!int", "!!float":
+		return "a number"
+	case "!!bool":
+		return "true or false"
+	}
+	return "a " + n.Tag
+}

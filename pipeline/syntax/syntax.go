@@ -1,0 +1,299 @@
+package syntax
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/slipway-ci/slipway/pipeline"
+)
+
+// A Parser reads pipeline files.
+type Parser struct {
+	Kinds    []pipeline.Kind   // what stages can be
+	Compiler pipeline.Compiler // makes expressions
+}
+
+// Version is the version of the format, as the key slipway: has it.
+const Version = "v1"
+
+// file is the whole of a pipeline file. Stages, vars and environments keep
+// their order, so they are decoded by hand.
+type file struct {
+	Slipway      string                    `yaml:"slipway,required"`
+	Name         string                    `yaml:"name,required"`
+	Vars         yaml.Node                 `yaml:"vars"`
+	Environments yaml.Node                 `yaml:"environments"`
+	Stages       yaml.Node                 `yaml:"stages,required"`
+	Outputs      map[string]pipeline.Value `yaml:"outputs"`
+}
+
+var (
+	pipelineName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$`)
+	idName       = regexp.MustCompile(`^[A-Za-z_][-A-Za-z0-9_]{0,62}$`)
+)
+
+// Parse reads the file called name, whose text is given. It returns a
+// [pipeline.ErrorList] with every mistake that it finds.
+func (p *Parser) Parse(name string, text []byte) (*pipeline.Pipeline, error) {
+	src, failed := read(name, text)
+	if failed != nil {
+		return nil, pipeline.ErrorList{failed}
+	}
+	dir, err := filepath.Abs(filepath.Dir(name))
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{Parser: p, decoder: &decoder{source: src, compiler: p.Compiler, fields: map[string]pipeline.Pos{}}}
+	r.out = &pipeline.Pipeline{Pos: src.pos(src.root), Dir: dir}
+	r.read()
+	if err := r.errs.Err(); err != nil {
+		return nil, err
+	}
+	return r.out, nil
+}
+
+// A reader makes a Pipeline of one file.
+type reader struct {
+	*Parser
+	*decoder
+	out *pipeline.Pipeline
+}
+
+func (r *reader) read() {
+	if r.root.Kind != yaml.MappingNode {
+		r.fail(r.root, "wrong-type", "file is %s (want a mapping with slipway:, name: and stages:)", what(r.root))
+		return
+	}
+	// Names first: an expression anywhere may mention any var and any stage.
+	var f file
+	parts := map[string]*yaml.Node{}
+	known := keysOf(reflect.TypeFor[file]())
+	seen := r.pairs(r.root, func(key, val *yaml.Node) {
+		if !slices.Contains(known, key.Value) {
+			r.fail(key, "unknown-key", "unknown key %q%s", key.Value, wanted(key.Value, known))
+			return
+		}
+		parts[key.Value] = resolve(val)
+	})
+	for _, key := range []string{"slipway", "name", "stages"} {
+		if !seen[key] {
+			r.fail(r.root, "missing-key", "file needs %s:", key)
+		}
+	}
+	if n := parts["slipway"]; n != nil {
+		if n.Value != Version {
+			r.fail(n, "wrong-version", "slipway is %q (want %s)", n.Value, Version)
+		}
+	}
+	if n := parts["name"]; n != nil {
+		if r.out.Name = n.Value; !pipelineName.MatchString(n.Value) {
+			r.fail(n, "bad-name", "%q cannot name a pipeline (want up to 40 lower-case letters, digits and dashes)", n.Value)
+		}
+	}
+	r.vars(parts["vars"])
+	r.names = pipeline.Names{Vars: map[string]pipeline.Type{}, Stages: map[pipeline.ID]map[string]pipeline.Type{}}
+	for _, v := range r.out.Vars {
+		r.names.Vars[v.Name] = v.Type
+	}
+	bodies := r.stages(parts["stages"])
+	r.environments(parts["environments"])
+	for i := range bodies {
+		r.stage(&r.out.Stages[i], bodies[i])
+	}
+	if n := parts["outputs"]; n != nil {
+		r.decode(n, reflect.ValueOf(&f).Elem().FieldByName("Outputs"), "outputs", hint{key: "outputs"})
+		for _, k := range pipeline.Keys(f.Outputs) {
+			r.out.Outputs = append(r.out.Outputs, pipeline.Output{Name: k, Value: f.Outputs[k]})
+		}
+	}
+	if len(r.errs) == 0 {
+		r.cycles()
+	}
+}
+
+// stages notes the ids, kinds and outputs of all stages, and returns their
+// nodes. A body is decoded twice: here for its outputs, later for its mistakes.
+func (r *reader) stages(n *yaml.Node) []*yaml.Node {
+	if n == nil {
+		return nil
+	}
+	if n.Kind != yaml.MappingNode || len(n.Content) == 0 {
+		r.fail(n, "wrong-type", "stages is %s (want a mapping of stages by id)", empty(n))
+		return nil
+	}
+	var nodes []*yaml.Node
+	r.pairs(n, func(key, val *yaml.Node) {
+		st := pipeline.Stage{ID: pipeline.ID(key.Value), Pos: r.pos(key)}
+		if !idName.MatchString(key.Value) {
+			r.fail(key, "bad-name", "%q cannot name a stage (want letters, digits, - and _, beginning with a letter)", key.Value)
+		}
+		st.Outputs = map[string]pipeline.Type{pipeline.StatusOutput: pipeline.String}
+		r.names.Stages[st.ID] = st.Outputs
+		r.out.Stages = append(r.out.Stages, st)
+		nodes = append(nodes, resolve(val))
+	})
+	for i, node := range nodes {
+		st := &r.out.Stages[i]
+		if kind, body := r.kind(node); body != nil {
+			st.Kind = kind.Name
+			// Outputs depend on which keys are there, not on what expressions say.
+			probe := &decoder{source: r.source, compiler: literals{}, fields: map[string]pipeline.Pos{}}
+			b := kind.New()
+			probe.decode(body, reflect.ValueOf(b).Elem(), "", hint{key: kind.Name})
+			if o, ok := b.(pipeline.Outputter); ok {
+				for name, t := range o.Outputs() {
+					st.Outputs[name] = t
+				}
+			}
+		}
+	}
+	return nodes
+}
+
+// kind returns the first key of a stage that names a kind.
+func (r *reader) kind(n *yaml.Node) (pipeline.Kind, *yaml.Node) {
+	if n.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			for _, k := range r.Kinds {
+				if k.Name == n.Content[i].Value {
+					return k, n.Content[i+1]
+				}
+			}
+		}
+	}
+	return pipeline.Kind{}, nil
+}
+
+// literals is a Compiler that takes expressions for text.
+type literals struct{}
+
+func (literals) Template(string, pipeline.Place, pipeline.Names) (pipeline.Expr, error) {
+	return nil, nil
+}
+
+func (literals) Bare(string, pipeline.Place, pipeline.Names) (pipeline.Expr, error) { return nil, nil }
+
+// common are the keys that stand beside the kind of a stage.
+type common struct {
+	Needs       []need         `yaml:"needs"`
+	If          pipeline.Value `yaml:"if,if"`
+	Timeout     time.Duration  `yaml:"timeout"`
+	Retries     int            `yaml:"retries"`
+	Always      bool           `yaml:"always"`
+	Description string         `yaml:"description"`
+}
+
+type need struct {
+	Stage    string `yaml:"stage,required,short"`
+	Optional bool   `yaml:"optional"`
+}
+
+// stage decodes one stage: the common keys and exactly one kind.
+func (r *reader) stage(st *pipeline.Stage, n *yaml.Node) {
+	d := &decoder{source: r.source, compiler: r.compiler, names: r.names, fields: map[string]pipeline.Pos{}}
+	defer func() {
+		for _, e := range d.errs {
+			e.Stage = st.ID
+		}
+		r.errs = append(r.errs, d.errs...)
+	}()
+	if n.Kind != yaml.MappingNode {
+		d.fail(n, "wrong-type", "stage is %s (want a mapping with one of %s)", empty(n), strings.Join(r.kindNames(), ", "))
+		return
+	}
+	var c common
+	v := reflect.ValueOf(&c).Elem()
+	keys := keysOf(v.Type())
+	kinds := r.kindNames()
+	var found []string
+	d.pairs(n, func(key, val *yaml.Node) {
+		switch i := slices.Index(keys, key.Value); {
+		case i >= 0:
+			d.decode(val, v.Field(i), key.Value, hintOf(v.Type().Field(i)))
+		case slices.Contains(kinds, key.Value):
+			if found = append(found, key.Value); len(found) > 1 {
+				d.fail(key, "two-kinds", "stage is already %s (a stage has one kind; make %s a stage of its own)", found[0], key.Value)
+				return
+			}
+			b := &body{source: r.source, stage: st.ID, node: resolve(val), compiler: r.compiler, names: r.names}
+			b.kind, _ = r.kind(n)
+			_, bd := b.decode(nil)
+			d.errs = append(d.errs, bd.errs...)
+			d.refs = append(d.refs, bd.refs...)
+			st.Body = b
+		default:
+			d.fail(key, "unknown-key", "unknown key %q in a stage%s", key.Value, wanted(key.Value, append(slices.Clone(keys), kinds...)))
+		}
+	})
+	if len(found) == 0 && len(d.errs) == 0 {
+		d.fail(n, "no-kind", "stage does nothing (want one of %s)", strings.Join(kinds, ", "))
+	}
+	st.Description = c.Description
+	if !c.If.IsZero() {
+		st.If = &c.If
+	}
+	st.Policy = pipeline.Policy{Timeout: c.Timeout, Retries: c.Retries, Always: c.Always}
+	r.needs(d, st, c.Needs)
+}
+
+// needs joins the needs that are written with those that references imply.
+func (r *reader) needs(d *decoder, st *pipeline.Stage, written []need) {
+	for i, w := range written {
+		pos := d.fields[fmt.Sprintf("needs[%d]", i)]
+		id := pipeline.ID(w.Stage)
+		switch {
+		case id == st.ID:
+			d.errs.Add(pos, "", "cycle", errors.New("stage needs itself"))
+		case r.names.Stages[id] == nil && w.Stage != "":
+			d.errs.Add(pos, "", "unknown-stage", fmt.Errorf("no stage is called %q%s", w.Stage, pipeline.Nearest(w.Stage, pipeline.Keys(r.names.Stages))))
+		default:
+			st.Needs = append(st.Needs, pipeline.Need{Stage: id, Pos: pos, Optional: w.Optional})
+		}
+	}
+	for _, ref := range d.refs {
+		i := slices.IndexFunc(st.Needs, func(n pipeline.Need) bool { return n.Stage == ref.Stage })
+		if i < 0 {
+			st.Needs = append(st.Needs, pipeline.Need{Stage: ref.Stage, Pos: ref.pos})
+			i = len(st.Needs) - 1
+		}
+		st.Needs[i].Data = st.Needs[i].Data || ref.Output != pipeline.StatusOutput
+	}
+}
+
+func (r *reader) kindNames() []string {
+	var names []string
+	for _, k := range r.Kinds {
+		names = append(names, k.Name)
+	}
+	return names
+}
+
+// cycles reports every cycle once, as a path.
+func (r *reader) cycles() {
+	if _, err := pipeline.Order(r.out.Stages); err != nil {
+		r.errs.Add(r.out.Pos, "", "cycle", err)
+	}
+}
+
+func keysOf(t reflect.Type) []string {
+	var keys []string
+	for i := range t.NumField() {
+		keys = append(keys, hintOf(t.Field(i)).key)
+	}
+	return keys
+}
+
+func empty(n *yaml.Node) string {
+	if n.Kind == yaml.MappingNode && len(n.Content) == 0 {
+		return "empty"
+	}
+	return what(n)
+}

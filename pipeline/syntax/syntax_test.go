@@ -1,0 +1,152 @@
+package syntax_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/slipway-ci/slipway/pipeline"
+	"github.com/slipway-ci/slipway/pipeline/expr"
+	"github.com/slipway-ci/slipway/pipeline/report"
+	"github.com/slipway-ci/slipway/pipeline/syntax"
+	"github.com/slipway-ci/slipway/stages"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func parse(name string, text []byte) (*pipeline.Pipeline, error) {
+	p := syntax.Parser{Kinds: stages.Kinds(stages.Tools{}), Compiler: new(expr.Compiler)}
+	return p.Parse(name, text)
+}
+
+// TestErrors compares what is said of each broken file with its golden twin.
+func TestErrors(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no files", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = parse(filepath.Base(file), text)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			var got bytes.Buffer
+			report.Errors(&got, err, func(string) []byte { return text })
+			golden := strings.TrimSuffix(file, ".yaml") + ".err"
+			if *update {
+				if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.String() != string(want) {
+				t.Errorf("got:\n%s\nwant:\n%s", &got, want)
+			}
+		})
+	}
+}
+
+const whole = `slipway: v1
+name: shop
+vars:
+  registry: {default: "localhost:5000/shop", env: SHOP_REGISTRY}
+  token: {type: secret, env: NPM_TOKEN}
+environments:
+  staging: {namespace: shop-staging, vars: {registry: "localhost:5000/staging"}}
+stages:
+  base:
+    build: &defaults {context: base}
+  api:
+    needs: [{stage: lint, optional: true}]
+    build:
+      <<: *defaults
+      context: api
+      contexts: {base: "${{ stages.base.image }}"}
+      secrets: {npm: "${{ vars.token }}"}
+      push: {repository: "${{ vars.registry }}/api", tags: ["v1", {tag: "${{ git.tag }}", if: "git.tag != ''"}]}
+  lint:
+    if: ci.name == ''
+    timeout: 1m30s
+    retries: 2
+    exec: {image: "${{ stages[\"base\"].image }}", command: [/lint]}
+outputs:
+  api: ${{ stages.api.ref }}
+`
+
+func TestParse(t *testing.T) {
+	p, err := parse("slipway.yaml", []byte(whole))
+	if err != nil {
+		t.Fatal(err)
+	}
+	api := p.Stage("api")
+	if len(api.Needs) != 2 || !api.Needs[0].Optional || api.Needs[0].Data || api.Needs[1].Stage != "base" || !api.Needs[1].Data {
+		t.Errorf("needs of api = %+v", api.Needs)
+	}
+	if got := api.Outputs["ref"]; got != pipeline.String {
+		t.Errorf("output ref of api = %q", got)
+	}
+	if _, ok := p.Stage("base").Outputs["ref"]; ok {
+		t.Error("base is not pushed, yet it promises a ref")
+	}
+	if lint := p.Stage("lint"); lint.Policy.Retries != 2 || lint.Policy.Timeout.Seconds() != 90 || lint.If == nil {
+		t.Errorf("lint = %+v", lint)
+	}
+	env, _ := p.Environment("staging")
+	vars, err := p.Resolve(env, pipeline.Outside{Flags: map[string]string{"token": "s3cret"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if vars["registry"] != "localhost:5000/staging" || vars["token"] != "s3cret" {
+		t.Errorf("vars = %v", vars)
+	}
+	if got := p.Secrets(vars); len(got) != 1 || got[0] != "s3cret" {
+		t.Errorf("secrets = %v", got)
+	}
+}
+
+// TestSize is about what a file may cost, not about time: a large one is
+// refused, a deep and a wide one are read.
+func TestSize(t *testing.T) {
+	if _, err := parse("x", bytes.Repeat([]byte("a: b\n"), 2<<20)); err == nil || !strings.Contains(err.Error(), "want at most") {
+		t.Errorf("10 MB: %v", err)
+	}
+	if _, err := parse("x", []byte(strings.Repeat("[", 1000)+strings.Repeat("]", 1000))); err == nil {
+		t.Error("1,000 nested lists are no pipeline")
+	}
+	var wide strings.Builder
+	wide.WriteString("slipway: v1\nname: wide\nstages:\n")
+	for i := range 3000 {
+		fmt.Fprintf(&wide, "  s%d:\n    build: {context: .}\n", i)
+	}
+	if _, err := parse("x", []byte(wide.String())); err != nil {
+		t.Error(err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(whole))
+	files, _ := filepath.Glob("testdata/*.yaml")
+	for _, file := range files {
+		if text, err := os.ReadFile(file); err == nil {
+			f.Add(text)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		p, err := parse("x.yaml", text)
+		if (p == nil) == (err == nil) {
+			t.Errorf("pipeline %v, error %v", p, err)
+		}
+	})
+}
