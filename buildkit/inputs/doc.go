@@ -1,0 +1,14 @@
+// Package inputs finds out what a build depends on, before it is built: the
+// files of its context, its Dockerfile, its base images, and the key over all
+// of it that decides between build and reuse.
+//
+// # Owns
+//
+// [Reader], the walk of a context, the encoding of the key, and the list of
+// images that a Dockerfile names.
+//
+// # May touch
+//
+// Package buildkit, BuildKit's Dockerfile parser and its ignore rules. It reads
+// the context's folder and asks whoever fills [Reader.Resolve]; it writes nothing.
+package inputs
