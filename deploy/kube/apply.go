@@ -1,0 +1,145 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+// Apply makes the cluster hold what set says, and calls watch, one call at a
+// time, for each object that it has written; watch may be nil. It looks again
+// at what differs: when nothing does, it writes nothing at all. It never
+// writes an object that planned, the result of an earlier [Cluster.Diff], does
+// not list as changing: that is a *[deploy.MovedError], and nothing is written.
+//
+// Objects go in the order of [deploy.Compare], those of one rank at the same
+// time; after a failure no further rank is begun. Applying is safe to repeat,
+// after a failure or a kill as well. Other errors are those of Diff.
+func (c *Cluster) Apply(ctx context.Context, set deploy.Set, planned []deploy.Change, watch func(deploy.Status)) error {
+	all, err := c.diff(ctx, set)
+	if err != nil {
+		return err
+	}
+	todo := slices.DeleteFunc(all, func(p pending) bool { return p.change.Op == deploy.Unchanged })
+	if err := within(todo, planned); err != nil {
+		return err
+	}
+	var mu sync.Mutex
+	say := func(p pending, message string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if watch != nil {
+			watch(deploy.Status{Object: p.object.String(), Message: message})
+		}
+	}
+	for len(todo) > 0 {
+		n := slices.IndexFunc(todo, func(p pending) bool { return p.turn() != todo[0].turn() })
+		if n < 0 {
+			n = len(todo)
+		}
+		if err := c.applyAll(ctx, todo[:n], say); err != nil {
+			return err
+		}
+		todo = todo[n:]
+	}
+	return nil
+}
+
+// within reports what of todo is not among the planned changes.
+func within(todo []pending, planned []deploy.Change) error {
+	listed := map[address]bool{}
+	for _, change := range planned {
+		if change.Op != deploy.Unchanged {
+			listed[addressOf(change.Object)] = true
+		}
+	}
+	var moved deploy.MovedError
+	for _, p := range todo {
+		if !listed[addressOf(p.object)] {
+			moved.Changes = append(moved.Changes, p.change)
+		}
+	}
+	if len(moved.Changes) > 0 {
+		return &moved
+	}
+	return nil
+}
+
+// turn returns when an item is applied. The namespace of the inventory comes
+// before the inventory, and that before all members.
+func (p pending) turn() int {
+	switch {
+	case isNamespace(p.object):
+		return -2
+	case !p.member:
+		return -1
+	}
+	return p.object.Rank()
+}
+
+// applyAll applies the items of one turn. All are tried.
+func (c *Cluster) applyAll(ctx context.Context, turn []pending, say func(pending, string)) error {
+	errs := make([]error, len(turn))
+	var group errgroup.Group
+	group.SetLimit(c.parallel())
+	for n, p := range turn {
+		group.Go(func() error {
+			errs[n] = c.applyOne(ctx, p, say)
+			return nil
+		})
+	}
+	_ = group.Wait() // its functions return nil: the errors are in errs
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Cluster) applyOne(ctx context.Context, p pending, say func(pending, string)) error {
+	_, err := c.patch(ctx, p.item)
+	for try := 0; err != nil && p.newKind() && apierrors.IsNotFound(err) && try < 20; try++ {
+		// A definition can be established a moment before its objects are served.
+		if err := pause(ctx, 500*time.Millisecond); err != nil {
+			return err
+		}
+		_, err = c.patch(ctx, p.item)
+	}
+	if err != nil {
+		return c.rejected(ctx, p.item, "apply", err)
+	}
+	say(p, map[deploy.Op]string{deploy.Create: "created", deploy.Configure: "configured"}[p.change.Op])
+	if definesKind(p.object) {
+		c.conn.kinds.forget(groupOf(p.object))
+		return c.established(ctx, p, say)
+	}
+	return nil
+}
+
+// newKind reports whether an item's kind was not served when it was looked at.
+func (p pending) newKind() bool { return p.fresh && p.object.Group() != "" }
+
+// groupOf returns the group that a CustomResourceDefinition defines a kind of.
+func groupOf(o deploy.Object) string {
+	group, _ := o.Field("spec", "group").(string)
+	return group
+}
+
+// pause waits, but not longer than ctx lives.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,244 @@
+package kube
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+// Diff returns what applying set would do, an entry for each object, in the
+// order in which it would be done. It changes nothing. The objects are as they
+// would be applied: with their namespace and our labels. Beside those of the
+// set there is the namespace of the deployment when it has to be made, and the
+// inventory when it has to be written.
+//
+// Errors about objects are *[deploy.ObjectError], joined; they wrap a
+// *[deploy.ConflictError] where fields belong to others. A cluster that does
+// not do what is asked is a *[deploy.ClusterError].
+func (c *Cluster) Diff(ctx context.Context, set deploy.Set) ([]deploy.Change, error) {
+	pending, err := c.diff(ctx, set)
+	if err != nil {
+		return nil, err
+	}
+	changes := make([]deploy.Change, len(pending))
+	for n, p := range pending {
+		changes[n] = p.change
+	}
+	return changes, nil
+}
+
+// pending is an item and what is to happen to it.
+type pending struct {
+	*item
+	change deploy.Change
+}
+
+func (c *Cluster) diff(ctx context.Context, set deploy.Set) ([]pending, error) {
+	if set.Namespace == "" || set.Name == "" {
+		return nil, errors.New("a deployment needs a name and a namespace")
+	}
+	items, err := c.desired(ctx, set)
+	if err != nil {
+		return nil, err
+	}
+	spaces := c.namespacesOf(set, items)
+	inventory := &item{object: deploy.Object{Body: parent(set, items, nil)}, kind: kind{namespaced: true}}
+	inventory.kind.resource.Version, inventory.kind.resource.Resource = "v1", "configmaps"
+	all := append(slices.Clone(items), inventory)
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() error { return c.read(groupCtx, all) })
+	group.Go(func() error { return c.readNamespaces(groupCtx, spaces) })
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	if err := ours(set, inventory.live); err != nil {
+		return nil, &deploy.ObjectError{Object: inventory.object, Err: err}
+	}
+	inventory.object.Body = parent(set, items, inventory.live)
+	made, err := spaces.settle(set, all)
+	if err != nil {
+		return nil, err
+	}
+	if made != nil {
+		all = append(all, made)
+	}
+	return c.decide(ctx, all, inventory, made)
+}
+
+// decide finds what is to happen to each item. The namespace and the inventory
+// come first, and are left out when nothing happens to them.
+func (c *Cluster) decide(ctx context.Context, items []*item, first ...*item) ([]pending, error) {
+	decided := make([]pending, len(items))
+	for _, it := range items {
+		it.awaits = slices.ContainsFunc(items, func(other *item) bool { return other.live == nil && other.object.Rank() < it.object.Rank() })
+	}
+	errs := make([]error, len(items))
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(c.parallel())
+	for n, it := range items {
+		group.Go(func() error {
+			change, err := c.change(groupCtx, it)
+			decided[n], errs[n] = pending{it, change}, err
+			var cluster *deploy.ClusterError
+			if errors.As(err, &cluster) || groupCtx.Err() != nil {
+				return err // the others would only say the same
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	decided = slices.DeleteFunc(decided, func(p pending) bool { return slices.Contains(first, p.item) && p.change.Op == deploy.Unchanged })
+	slices.SortStableFunc(decided, func(a, b pending) int {
+		return cmp.Or(cmp.Compare(a.turn(), b.turn()), deploy.Compare(a.object, b.object))
+	})
+	return decided, nil
+}
+
+// change finds what is to happen to one item, by a dry-run where it must be.
+func (c *Cluster) change(ctx context.Context, it *item) (deploy.Change, error) {
+	change := deploy.Change{Object: it.object, Op: deploy.Create}
+	switch {
+	case deleting(it.live):
+		return change, &deploy.ObjectError{Object: it.object, Err: errors.New("is being deleted (run again when it is gone)")}
+	case it.live == nil && it.fresh:
+		return change, nil
+	case it.live != nil && applied(it.object.Body, it.live):
+		change.Op = deploy.Unchanged
+		return change, nil
+	case it.live != nil:
+		change.Op = deploy.Configure
+	}
+	result, err := c.patch(ctx, it, metav1.DryRunAll)
+	switch {
+	case err != nil && uncheckable(it, err):
+		change.Diff = note(it, err)
+		return change, nil
+	case err != nil:
+		return change, c.rejected(ctx, it, "check", err)
+	case it.live == nil:
+		return change, nil
+	}
+	lines, differ := difference(it.live, result)
+	if change.Diff = lines; !differ {
+		change.Op = deploy.Unchanged
+	}
+	return change, nil
+}
+
+// patch applies an item server-side, or tries to. Fields of other managers
+// are taken only from those that [Cluster.TakeFrom] names.
+func (c *Cluster) patch(ctx context.Context, it *item, dryRun ...string) (map[string]any, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	body := &unstructured.Unstructured{Object: it.object.Body}
+	options := metav1.ApplyOptions{FieldManager: Manager, DryRun: dryRun}
+	result, err := c.of(it).Apply(ctx, it.object.Name(), body, options)
+	if conflict := conflictOf(err); conflict != nil && c.mayTake(conflict) {
+		options.Force = true
+		result, err = c.of(it).Apply(ctx, it.object.Name(), body, options)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return result.Object, nil
+}
+
+func (c *Cluster) mayTake(conflict *deploy.ConflictError) bool {
+	return !slices.ContainsFunc(conflict.Fields, func(f deploy.OwnedField) bool { return !slices.Contains(c.TakeFrom, f.Manager) })
+}
+
+// rejected says why the server did not take an item.
+func (c *Cluster) rejected(ctx context.Context, it *item, doing string, err error) error {
+	if !refused(err) {
+		return c.failed(ctx, doing+" "+it.object.String(), err)
+	}
+	if conflict := conflictOf(err); conflict != nil {
+		return &deploy.ObjectError{Object: it.object, Err: conflict}
+	}
+	words := untyped.ReplaceAllString(reason(err), "")
+	switch {
+	case it.live != nil && strings.Contains(words, "immutable"):
+		words += fmt.Sprintf(" (give the %s another name, or delete the old one)", it.object.Kind())
+	case apierrors.IsNotFound(err) && it.object.Namespace() != "":
+		words += " (create the namespace first, or put it into the kustomization)"
+	}
+	return &deploy.ObjectError{Object: it.object, Err: &said{words, err}}
+}
+
+// uncheckable reports whether a dry-run's refusal says nothing about the real
+// thing: the object still holds the digest that stands for an unknown one, it
+// needs another that is to be made before it, or a webhook takes no part in
+// dry-runs.
+func uncheckable(it *item, err error) bool {
+	if !refused(err) || conflictOf(err) != nil {
+		return false
+	}
+	return strings.Contains(reason(err), "does not support dry run") ||
+		it.awaits && strings.Contains(reason(err), "not found") ||
+		mentions(it.object.Body, deploy.Unknown) && (denied(err) || it.live != nil && strings.Contains(reason(err), "immutable"))
+}
+
+// denied reports whether a webhook or a policy said no, rather than the API itself.
+func denied(err error) bool {
+	words := reason(err)
+	return strings.Contains(words, "denied the request") || strings.Contains(words, "denied request") || strings.Contains(words, "admission webhook")
+}
+
+// note is the diff of what could not be checked: the reason, and the images.
+func note(it *item, err error) string {
+	lines := []string{"could not check: " + reason(err)}
+	before := map[string]string{}
+	for _, container := range deploy.Containers(deploy.Object{Body: it.live}) {
+		before[container.Name()] = container.Image()
+	}
+	for _, container := range deploy.Containers(it.object) {
+		if old := before[container.Name()]; it.live != nil && old != container.Image() {
+			lines = append(lines, fmt.Sprintf("image of container %s: %s → %s", container.Name(), cmp.Or(old, absent), container.Image()))
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// namedItem is how the server writes what a diff writes as [web].
+var namedItem = regexp.MustCompile(`\[name="([^"]*)"\]`)
+
+// conflictOf returns the fields that belong to others, if that is what err says.
+func conflictOf(err error) *deploy.ConflictError {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || status.Status().Details == nil || !apierrors.IsConflict(err) {
+		return nil
+	}
+	conflict := &deploy.ConflictError{}
+	for _, cause := range status.Status().Details.Causes {
+		if cause.Type != metav1.CauseTypeFieldManagerConflict {
+			continue
+		}
+		manager := cause.Message // conflict with "kubectl" using apps/v1
+		if parts := strings.Split(manager, `"`); len(parts) >= 3 {
+			manager = parts[1]
+		}
+		field := namedItem.ReplaceAllString(strings.TrimPrefix(cause.Field, "."), "[$1]")
+		conflict.Fields = append(conflict.Fields, deploy.OwnedField{Manager: manager, Field: field})
+	}
+	if len(conflict.Fields) == 0 {
+		return nil
+	}
+	return conflict
+}

@@ -1,0 +1,184 @@
+package kube_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/deploy/kube"
+)
+
+// fake is an API server that works, as far as objects without defaults and
+// lists of named things go: enough for order, writes and refusals. What
+// server-side apply really does is seen by the tests in real_test.go.
+type fake struct {
+	server *httptest.Server
+
+	mu      sync.Mutex
+	objects map[string]map[string]any // by path
+	sent    []string
+	refuse  func(method, path, query string) (code int, status map[string]any)
+}
+
+// resources is what the fake serves.
+func resources() map[string][]map[string]any {
+	return map[string][]map[string]any{
+		"/api/v1": {
+			{"name": "namespaces", "kind": "Namespace"},
+			{"name": "configmaps", "kind": "ConfigMap", "namespaced": true},
+			{"name": "secrets", "kind": "Secret", "namespaced": true},
+			{"name": "services", "kind": "Service", "namespaced": true},
+		},
+		"/apis/apps/v1": {
+			{"name": "deployments", "kind": "Deployment", "namespaced": true},
+			{"name": "deployments/status", "kind": "Deployment", "namespaced": true},
+		},
+	}
+}
+
+func newFake(t *testing.T) *fake {
+	t.Helper()
+	f := &fake{objects: map[string]map[string]any{}}
+	f.put("/api/v1/namespaces/kube-system", `{apiVersion: v1, kind: Namespace, metadata: {name: kube-system, uid: the-uid}}`)
+	f.put("/api/v1/namespaces/shop", `{apiVersion: v1, kind: Namespace, metadata: {name: shop}}`)
+	f.server = httptest.NewServer(f)
+	t.Cleanup(f.server.Close)
+	return f
+}
+
+func (f *fake) put(path, text string) {
+	var body map[string]any
+	if err := yaml.Unmarshal([]byte(text), &body); err != nil {
+		panic(err)
+	}
+	f.objects[path] = body
+}
+
+func (f *fake) cluster(t *testing.T) *kube.Cluster {
+	return &kube.Cluster{Kubeconfig: kubeconfig(t, f.server.URL, "shop")}
+}
+
+// take returns the writes since the last call.
+func (f *fake) take() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	sent := slices.DeleteFunc(f.sent, func(s string) bool { return strings.HasPrefix(s, "GET ") || strings.Contains(s, "dryRun") })
+	f.sent = nil
+	return sent
+}
+
+func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	query, _ := url.QueryUnescape(r.URL.RawQuery)
+	f.sent = append(f.sent, strings.TrimSuffix(r.Method+" "+r.URL.Path+"?"+query, "?"))
+	if f.refuse != nil {
+		if code, status := f.refuse(r.Method, r.URL.Path, query); code != 0 {
+			answer(w, code, status)
+			return
+		}
+	}
+	if list, ok := resources()[r.URL.Path]; ok {
+		answer(w, http.StatusOK, map[string]any{"kind": "APIResourceList", "resources": list})
+		return
+	}
+	switch found := f.objects[r.URL.Path]; {
+	case r.Method == http.MethodPatch:
+		f.apply(w, r, found)
+	case found != nil:
+		answer(w, http.StatusOK, found)
+	case r.URL.Query().Has("limit"):
+		items := []any{}
+		for path, body := range f.objects {
+			if strings.HasPrefix(path, r.URL.Path+"/") {
+				items = append(items, body)
+			}
+		}
+		answer(w, http.StatusOK, map[string]any{"apiVersion": "v1", "kind": "List", "metadata": map[string]any{}, "items": items})
+	default:
+		answer(w, http.StatusNotFound, status("NotFound", "not found"))
+	}
+}
+
+func (f *fake) apply(w http.ResponseWriter, r *http.Request, live map[string]any) {
+	var body map[string]any
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		answer(w, http.StatusBadRequest, status("BadRequest", err.Error()))
+		return
+	}
+	copied, _ := json.Marshal(body)
+	var result map[string]any
+	_ = json.Unmarshal(copied, &result)
+	owned := fieldsOf(body)
+	delete(owned, "f:apiVersion")
+	delete(owned, "f:kind")
+	delete(owned["f:metadata"].(map[string]any), "f:name")
+	delete(owned["f:metadata"].(map[string]any), "f:namespace")
+	metadata := result["metadata"].(map[string]any)
+	metadata["uid"], metadata["resourceVersion"] = "a-uid", fmt.Sprint(len(f.sent))
+	metadata["managedFields"] = []any{map[string]any{"manager": r.URL.Query().Get("fieldManager"), "operation": "Apply", "apiVersion": body["apiVersion"], "fieldsV1": owned}}
+	if !r.URL.Query().Has("dryRun") {
+		f.objects[r.URL.Path] = result
+	}
+	answer(w, map[bool]int{true: http.StatusCreated, false: http.StatusOK}[live == nil], result)
+}
+
+// fieldsOf returns what an applier of body owns; lists of things with names are by name, others whole.
+func fieldsOf(body map[string]any) map[string]any {
+	fields := map[string]any{}
+	for name, v := range body {
+		below := map[string]any{}
+		switch v := v.(type) {
+		case map[string]any:
+			below = fieldsOf(v)
+		case []any:
+			for _, item := range v {
+				item, _ := item.(map[string]any)
+				if n, ok := item["name"].(string); ok {
+					node := fieldsOf(item)
+					node["."] = map[string]any{}
+					below[fmt.Sprintf(`k:{"name":%q}`, n)] = node
+				}
+			}
+		}
+		fields["f:"+name] = below
+	}
+	return fields
+}
+
+func answer(w http.ResponseWriter, code int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+func status(reason, message string) map[string]any {
+	return map[string]any{"apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": reason, "message": message,
+		"code": map[string]int{"NotFound": 404, "BadRequest": 400, "Forbidden": 403, "Conflict": 409, "Unauthorized": 401}[reason]}
+}
+
+const little = `
+{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 2, template: {spec: {containers: [{name: web, image: "web:1"}]}}}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {clusterIP: None}}
+---
+{apiVersion: v1, kind: Secret, metadata: {name: sec}, stringData: {pw: hunter2}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: conf}, data: {a: "1"}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: more, namespace: other}, data: {a: "1"}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: other}}`
+
+func littleSet(t *testing.T, text string) deploy.Set {
+	return deploy.Set{Pipeline: "shop", Name: "rollout", Namespace: "shop", Objects: objects(t, text)}
+}
