@@ -1,0 +1,81 @@
+package rollout
+
+import (
+	"slices"
+
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+// A workload is one object of the set that can become ready or fail to.
+type workload struct {
+	object    deploy.Object
+	namespace string // never empty, unless the object lives in no namespace
+	pins      []deploy.Pin
+	changed   bool // this run created or configured it
+	custom    bool // no built-in kind that runs pods: kstatus reads its status
+}
+
+// waited reports whether the rollout depends on w. What this run changed must
+// become ready. What it left alone must only be proven where it pins an image
+// in it, because green means that the pinned digest runs, whoever put it there.
+func (w workload) waited() bool { return w.changed || len(w.pins) > 0 }
+
+// key returns the name by which w and its object in the cluster are found.
+func (w workload) key() key {
+	return key{kind: w.object.Kind(), namespace: w.namespace, name: w.object.Name()}
+}
+
+// verdict returns a verdict about w that has no code yet.
+func (w workload) verdict() deploy.Verdict {
+	return deploy.Verdict{Object: w.object.String(), File: w.object.File, Line: w.object.Line, LeftAlone: !w.waited()}
+}
+
+// workloads returns what is to be judged in set, and what runs nothing and has
+// no status worth waiting for. Objects without a change were left alone.
+func workloads(set deploy.Set, changes []deploy.Change) (judged []workload, applied []deploy.Object) {
+	changed := map[string]bool{}
+	for _, c := range changes {
+		changed[c.Object.APIVersion()+" "+c.Object.String()] = c.Op != deploy.Unchanged
+	}
+	for _, o := range set.Objects {
+		w := workload{object: o, namespace: o.Namespace(), changed: changed[o.APIVersion()+" "+o.String()]}
+		switch {
+		case runsPods(o):
+			for _, p := range set.Pins {
+				if p.Object == o.String() {
+					w.pins = append(w.pins, p)
+				}
+			}
+		case hasStatus(o):
+			w.custom = true
+		default:
+			applied = append(applied, o)
+			continue
+		}
+		if w.namespace == "" {
+			w.namespace = set.Namespace
+		}
+		judged = append(judged, w)
+	}
+	return judged, applied
+}
+
+func runsPods(o deploy.Object) bool {
+	_, known := kinds()[o.Kind()]
+	return known && deploy.HasPodTemplate(o)
+}
+
+// hasStatus reports whether o may say by its status that it is ready: what a
+// definition in the cluster added. Built-in kinds that run no pods are done
+// when they are applied; a claim is bound when a pod uses it, and that pod tells.
+func hasStatus(o deploy.Object) bool {
+	return !slices.Contains(statusless(), o.Group())
+}
+
+func statusless() []string {
+	return []string{
+		"", "admissionregistration.k8s.io", "apps", "autoscaling", "batch", "certificates.k8s.io", "coordination.k8s.io",
+		"discovery.k8s.io", "events.k8s.io", "extensions", "flowcontrol.apiserver.k8s.io", "networking.k8s.io", "node.k8s.io",
+		"policy", "rbac.authorization.k8s.io", "resource.k8s.io", "scheduling.k8s.io", "storage.k8s.io",
+	}
+}
