@@ -20,12 +20,8 @@ type SolveError struct {
 	Err    error
 }
 
-func (e *SolveError) Error() string {
-	if e.Line > 0 {
-		return fmt.Sprintf("%s:%d: %v", e.File, e.Line, e.Err)
-	}
-	return e.Err.Error()
-}
+// Error says what failed. Whoever knows how the user calls the file says where.
+func (e *SolveError) Error() string { return e.Err.Error() }
 
 func (e *SolveError) Unwrap() error { return e.Err }
 

@@ -12,6 +12,7 @@ type Scope struct {
 	Pipeline    string
 	Step        ID
 	Dir         string // absolute folder of the pipeline file
+	File        string // the pipeline file, as the user named it
 	Environment Environment
 
 	// Facts are by name as expressions use them: vars, environment, git, ci. A

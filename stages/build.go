@@ -150,10 +150,21 @@ func (b *Build) spec(ctx context.Context, sc pipeline.Scope, act *pipeline.Actio
 	case errors.Is(err, buildkit.ErrNoContext):
 		return spec, "", &pipeline.FieldError{Field: "context", Code: "no-context", Err: b.relative(sc, err)}
 	case err != nil:
-		return spec, "", err
+		return spec, "", b.located(sc, err)
 	}
 	spec.Bases = in.Bases
 	return spec, in.Key, nil
+}
+
+// located gives a fault in the Dockerfile its place in that file, which says
+// more than the place of the stage.
+func (b *Build) located(sc pipeline.Scope, err error) error {
+	var solve *buildkit.SolveError
+	if !errors.As(err, &solve) || solve.Line == 0 {
+		return err
+	}
+	file := filepath.Join(filepath.Dir(sc.File), b.Context, solve.File)
+	return &pipeline.Error{Pos: pipeline.Pos{File: file, Line: solve.Line, Col: 1}, Code: "build-failed", Err: err}
 }
 
 // relative returns err with the context as the user wrote it.
@@ -216,7 +227,7 @@ func (b *Build) build(ctx context.Context, env *pipeline.Env, spec buildkit.Spec
 	spec.Secrets = secrets
 	img, err := b.builder.Build(ctx, spec, progress(env))
 	if err != nil {
-		return img, err
+		return img, b.located(env.Scope, err)
 	}
 	if b.Push == nil {
 		env.Keep("image", reference(img))

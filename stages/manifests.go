@@ -46,7 +46,7 @@ func (m Manifests) render(ctx context.Context, r Renderer, sc pipeline.Scope) ([
 	}
 	for i := range objs { // as the user would name it
 		if rel, err := filepath.Rel(sc.Dir, objs[i].File); err == nil && filepath.IsAbs(objs[i].File) {
-			objs[i].File = filepath.ToSlash(rel)
+			objs[i].File = filepath.Join(filepath.Dir(sc.File), rel)
 		}
 	}
 	return objs, nil

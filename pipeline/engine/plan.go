@@ -23,30 +23,30 @@ type Planner struct {
 // which is known already is known to them. On failure it returns a
 // [pipeline.ErrorList] with everything that is wrong.
 func (pl *Planner) Plan(ctx context.Context, p *pipeline.Pipeline, sc pipeline.Scope) (*pipeline.Plan, error) {
-	order, err := pipeline.Order(p.Stages)
+	stages, err := pl.selected(p)
 	if err != nil {
 		return nil, err
 	}
-	wanted, err := pl.selected(p)
+	order, err := pipeline.Order(stages)
 	if err != nil {
 		return nil, err
 	}
-	sc.Pipeline, sc.Dir, sc.Steps = p.Name, p.Dir, new(pipeline.Results)
-	g := &planning{stages: p.Stages, scope: sc, planner: pl, steps: make([]*pipeline.Step, len(p.Stages)), index: map[pipeline.ID]int{}}
-	done := make([]chan struct{}, len(p.Stages))
-	for i, st := range p.Stages {
+	sc.Pipeline, sc.Dir, sc.File, sc.Steps = p.Name, p.Dir, p.Pos.File, new(pipeline.Results)
+	g := &planning{stages: stages, scope: sc, planner: pl, steps: make([]*pipeline.Step, len(stages)), index: map[pipeline.ID]int{}}
+	done := make([]chan struct{}, len(stages))
+	for i, st := range stages {
 		g.index[st.ID] = i
 		done[i] = make(chan struct{})
 	}
-	errs := make([]error, len(p.Stages))
+	errs := make([]error, len(stages))
 	var wg sync.WaitGroup
-	for i := range p.Stages {
+	for i := range stages {
 		wg.Go(func() {
 			defer close(done[i])
-			for _, n := range p.Stages[i].Needs {
+			for _, n := range stages[i].Needs {
 				<-done[g.index[n.Stage]]
 			}
-			g.steps[i], errs[i] = g.step(ctx, p.Stages[i], wanted)
+			g.steps[i], errs[i] = g.step(ctx, stages[i])
 		})
 	}
 	wg.Wait()
@@ -54,7 +54,7 @@ func (pl *Planner) Plan(ctx context.Context, p *pipeline.Pipeline, sc pipeline.S
 		return nil, context.Cause(ctx)
 	}
 	var list pipeline.ErrorList
-	for i, st := range p.Stages {
+	for i, st := range stages {
 		list.Add(st.Pos, st.ID, "cannot-plan", errs[i])
 	}
 	if err := list.Err(); err != nil {
@@ -78,8 +78,8 @@ func (pl *Planner) Plan(ctx context.Context, p *pipeline.Pipeline, sc pipeline.S
 	return plan, nil
 }
 
-// selected returns which stages are asked for; nil means all.
-func (pl *Planner) selected(p *pipeline.Pipeline) (map[pipeline.ID]bool, error) {
+// selected returns the stages that are asked for, in the order of the file.
+func (pl *Planner) selected(p *pipeline.Pipeline) ([]pipeline.Stage, error) {
 	for _, id := range slices.Concat(pl.Only, pl.Skip) {
 		if p.Stage(id) == nil {
 			var ids []string
@@ -91,7 +91,7 @@ func (pl *Planner) selected(p *pipeline.Pipeline) (map[pipeline.ID]bool, error) 
 		}
 	}
 	if len(pl.Only) == 0 {
-		return nil, nil
+		return p.Stages, nil
 	}
 	wanted := map[pipeline.ID]bool{}
 	var want func(id pipeline.ID)
@@ -107,10 +107,8 @@ func (pl *Planner) selected(p *pipeline.Pipeline) (map[pipeline.ID]bool, error) 
 	for _, id := range pl.Only {
 		want(id)
 	}
-	return wanted, nil
+	return slices.DeleteFunc(slices.Clone(p.Stages), func(st pipeline.Stage) bool { return !wanted[st.ID] }), nil
 }
-
-func (pl *Planner) skips(id pipeline.ID) bool { return slices.Contains(pl.Skip, id) }
 
 // planning is a Plan in the making.
 type planning struct {
@@ -123,7 +121,7 @@ type planning struct {
 
 // step plans one stage, after all it needs. It returns a nil step when a need
 // has none: that error has been reported.
-func (g *planning) step(ctx context.Context, st pipeline.Stage, wanted map[pipeline.ID]bool) (*pipeline.Step, error) {
+func (g *planning) step(ctx context.Context, st pipeline.Stage) (*pipeline.Step, error) {
 	s := &pipeline.Step{ID: st.ID, Kind: st.Kind, Pos: st.Pos, Needs: st.Needs, Policy: st.Policy}
 	for _, n := range st.Needs {
 		if g.steps[g.index[n.Stage]] == nil {
@@ -135,7 +133,7 @@ func (g *planning) step(ctx context.Context, st pipeline.Stage, wanted map[pipel
 	sc := g.scope
 	sc.Step = st.ID
 	sc.Upstream = func() []pipeline.ID { return g.upstream(st) }
-	if err := g.skip(s, st, sc, wanted); err != nil || s.Skip != "" {
+	if err := g.skip(s, st, sc); err != nil || s.Skip != "" {
 		return s, err
 	}
 	act, err := st.Body.Plan(ctx, sc)
@@ -176,13 +174,9 @@ func (g *planning) upstream(st pipeline.Stage) []pipeline.ID {
 }
 
 // skip decides whether s will not run, and why.
-func (g *planning) skip(s *pipeline.Step, st pipeline.Stage, sc pipeline.Scope, wanted map[pipeline.ID]bool) error {
-	switch {
-	case g.planner.skips(st.ID):
+func (g *planning) skip(s *pipeline.Step, st pipeline.Stage, sc pipeline.Scope) error {
+	if slices.Contains(g.planner.Skip, st.ID) {
 		s.Skip = "--skip"
-		return nil
-	case wanted != nil && !wanted[st.ID]:
-		s.Skip = "not in --only"
 		return nil
 	}
 	for _, n := range st.Needs {
