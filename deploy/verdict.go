@@ -87,12 +87,26 @@ type RolloutError struct {
 }
 
 func (e *RolloutError) Error() string {
-	lines := make([]string, len(e.Verdicts))
-	for i, v := range e.Verdicts {
-		lines[i] = v.Object + ": " + string(v.Code) + ": " + v.Cause
+	var lines []string
+	for _, v := range e.Verdicts {
+		line := v.Object
+		if v.Container != "" {
+			line += ", container " + v.Container
+		}
+		line += ": " + string(v.Code) + ": " + v.Cause
+		if v.Cure != "" {
+			line += " (" + v.Cure + ")"
+		}
+		lines = append(lines, line)
+		for _, l := range v.Log[max(0, len(v.Log)-lastWords):] {
+			lines = append(lines, "| "+l)
+		}
 	}
 	return strings.Join(lines, "\n")
 }
+
+// lastWords is how many lines of a log an error repeats.
+const lastWords = 5
 
 // ErrNoCluster reports that no kubeconfig names a cluster and we run in none.
 var ErrNoCluster = errors.New("no cluster is configured")

@@ -65,7 +65,9 @@ func (l *ErrorList) Add(pos Pos, stage ID, code string, err error) {
 	}
 	var list ErrorList
 	if errors.As(err, &list) {
-		*l = append(*l, list...)
+		for _, e := range list {
+			l.Add(pos, stage, code, e)
+		}
 		return
 	}
 	var e *Error

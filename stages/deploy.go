@@ -136,7 +136,24 @@ func (d *Deploy) roll(ctx context.Context, env *pipeline.Env, set deploy.Set, pl
 	for _, v := range verdicts {
 		tell(env, v)
 	}
-	return err
+	return red(err)
+}
+
+// red gives each failed verdict the place of its manifest.
+func red(err error) error {
+	var failed *deploy.RolloutError
+	if !errors.As(err, &failed) {
+		return err
+	}
+	var list pipeline.ErrorList
+	for _, v := range failed.Verdicts {
+		one := &pipeline.Error{Code: string(v.Code), Err: &deploy.RolloutError{Verdicts: []deploy.Verdict{v}}}
+		if v.File != "" {
+			one.Pos = pipeline.Pos{File: v.File, Line: v.Line, Col: 1}
+		}
+		list = append(list, one)
+	}
+	return list
 }
 
 // patience returns how long workloads may take: a verdict has to be there

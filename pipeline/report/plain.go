@@ -9,20 +9,21 @@ import (
 )
 
 // Plain returns a sink that writes lines for a person or a log. It shows no
-// progress of bytes.
+// progress of bytes, and leaves verdicts to the [Conclusion]: notes have told
+// how each workload went there.
 func Plain(w io.Writer) pipeline.Sink {
 	return func(ev pipeline.Event) {
-		if line := line(ev); line != "" {
+		if line := line(ev); line != "" && ev.Type != pipeline.EventVerdict {
 			fmt.Fprintln(w, line)
 		}
 	}
 }
 
-// Quiet returns a sink that writes verdicts, warnings and what failed.
+// Quiet returns a sink that writes warnings and what failed.
 func Quiet(w io.Writer) pipeline.Sink {
 	plain := Plain(w)
 	return func(ev pipeline.Event) {
-		if ev.Type == pipeline.EventVerdict || ev.Type == pipeline.EventWarning || ev.Status == pipeline.StatusFailed {
+		if ev.Type == pipeline.EventWarning || ev.Status == pipeline.StatusFailed {
 			plain(ev)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/slipway-ci/slipway/pipeline"
 )
@@ -42,12 +41,6 @@ func Conclusion(w io.Writer, plan *pipeline.Plan, rel *pipeline.Release) {
 		for _, v := range s.Verdicts {
 			if v.Status == pipeline.StatusFailed {
 				bad = append(bad, v.Text)
-				if v.Cure != "" {
-					bad = append(bad, "  cure: "+v.Cure)
-				}
-				if v.File != "" {
-					bad = append(bad, "  "+strings.TrimSuffix(where(v), ": "))
-				}
 			} else {
 				good = append(good, v.Text)
 			}

@@ -123,7 +123,7 @@ func TestPlain(t *testing.T) {
 	} {
 		sink(ev)
 	}
-	want := "api: begins\napi: warning: Dockerfile:3: old\napi: attempt 1 of 3 failed, once more: no\napi: web  proven\napi: skipped in 1.5s (its if is false)\n"
+	want := "api: begins\napi: warning: Dockerfile:3: old\napi: attempt 1 of 3 failed, once more: no\napi: skipped in 1.5s (its if is false)\n"
 	if b.String() != want {
 		t.Errorf("got:\n%s\nwant:\n%s", &b, want)
 	}
