@@ -1,0 +1,62 @@
+//go:build linux
+
+package embed
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/moby/buildkit/executor"
+	resourcestypes "github.com/moby/buildkit/executor/resources/types"
+)
+
+// runs is an executor that knows when all of its commands are gone: a solve that
+// is cancelled returns before they are.
+type runs struct {
+	executor.Executor
+
+	mu   sync.Mutex
+	n    int
+	idle chan struct{} // closed while n is zero
+}
+
+var _ executor.Executor = (*runs)(nil)
+
+func newRuns() *runs {
+	r := &runs{idle: make(chan struct{})}
+	close(r.idle)
+	return r
+}
+
+// Run runs a command and counts it.
+func (r *runs) Run(ctx context.Context, id string, root executor.Mount, mounts []executor.Mount, process executor.ProcessInfo, started chan<- struct{}) (rec resourcestypes.Recorder, err error) {
+	r.add(1)
+	defer r.add(-1)
+	unmasked(func() { rec, err = r.Executor.Run(ctx, id, root, mounts, process, started) })
+	return rec, err
+}
+
+func (r *runs) add(d int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.n == 0 {
+		r.idle = make(chan struct{})
+	}
+	if r.n += d; r.n == 0 {
+		close(r.idle)
+	}
+}
+
+// wait returns when no command runs, or after d.
+func (r *runs) wait(d time.Duration) {
+	r.mu.Lock()
+	idle := r.idle
+	r.mu.Unlock()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-idle:
+	case <-timer.C:
+	}
+}

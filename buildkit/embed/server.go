@@ -1,0 +1,207 @@
+//go:build linux
+
+package embed
+
+import (
+	"context"
+	"errors"
+	"net"
+	"path/filepath"
+	"time"
+
+	"github.com/containerd/containerd/v2/defaults"
+	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/control"
+	"github.com/moby/buildkit/frontend"
+	dockerfile "github.com/moby/buildkit/frontend/dockerfile/builder"
+	"github.com/moby/buildkit/frontend/gateway"
+	"github.com/moby/buildkit/frontend/gateway/forwarder"
+	"github.com/moby/buildkit/session"
+	"github.com/moby/buildkit/solver"
+	"github.com/moby/buildkit/solver/bboltcachestorage"
+	"github.com/moby/buildkit/util/db/boltutil"
+	"github.com/moby/buildkit/util/grpcerrors"
+	_ "github.com/moby/buildkit/util/grpcutil/encoding/proto" // the codec of buildkitd
+	"github.com/moby/buildkit/worker"
+	"github.com/moby/buildkit/worker/base"
+	bolt "go.etcd.io/bbolt"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/test/bufconn"
+)
+
+// How long each part of closing may take; together less than a CI gives us
+// after a cancel.
+const (
+	handlersTime = 2 * time.Second
+	commandsTime = 2 * time.Second
+	pruneTime    = 2 * time.Second
+)
+
+// A config says how a solver runs. It is sent to the child as JSON.
+type config struct {
+	Root         string   // of the state; locked by us
+	Runc         string   // path
+	Rootless     bool     // we are root of a user namespace
+	SingleID     bool     // with one user id in it
+	NoSandbox    bool     // containers share our processes, as /proc cannot be mounted
+	PlainHTTP    []string //
+	Entitlements []string //
+	Debug        bool     // log all
+}
+
+// A server is a solver in this process.
+type server struct {
+	cfg  config
+	disk *store
+	ctl  *control.Controller
+	grpc *grpc.Server
+	lis  *bufconn.Listener
+	work *base.Worker
+	keys solver.CacheManager
+	runs *runs
+	end  func() error
+}
+
+// startServer brings up a solver on a state folder that is locked.
+func startServer(ctx context.Context, cfg config) (_ *server, err error) {
+	if cfg.SingleID {
+		if cfg.Runc, err = installShim(cfg.Root, cfg.Runc); err != nil {
+			return nil, err
+		}
+	}
+	if err := sweep(ctx, cfg); err != nil {
+		return nil, err
+	}
+	life, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	s := &server{cfg: cfg, runs: newRuns()}
+	defer func() {
+		if err != nil {
+			stop(err)
+		}
+	}()
+	if s.disk, err = openStore(life, cfg.Root); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.disk.close())
+		}
+	}()
+	if s.work, err = newWorker(life, cfg, s.disk, s.runs); err != nil {
+		return nil, err
+	}
+	if err := s.control(life); err != nil {
+		return nil, err
+	}
+	s.grpc = grpc.NewServer(
+		grpc.UnaryInterceptor(grpcerrors.UnaryServerInterceptor),
+		grpc.StreamInterceptor(grpcerrors.StreamServerInterceptor),
+		grpc.MaxRecvMsgSize(defaults.DefaultMaxRecvMsgSize),
+		grpc.MaxSendMsgSize(defaults.DefaultMaxSendMsgSize),
+		grpc.WaitForHandlers(true),
+	)
+	s.ctl.Register(s.grpc)
+	s.lis = bufconn.Listen(1 << 20)
+	s.end = func() error {
+		stop(errors.New("the solver was closed"))
+		return s.shutdown(context.WithoutCancel(life))
+	}
+	go s.serve(s.lis)
+	return s, nil
+}
+
+// control makes the part of buildkitd that answers.
+func (s *server) control(life context.Context) error {
+	workers := &worker.Controller{}
+	if err := workers.Add(s.work); err != nil {
+		return err
+	}
+	sessions, err := session.NewManager()
+	if err != nil {
+		return err
+	}
+	images, err := gateway.NewGatewayFrontend(workers.Infos(), nil)
+	if err != nil {
+		return err
+	}
+	store, err := bboltcachestorage.NewStore(filepath.Join(s.cfg.Root, "cache.db"))
+	if err != nil {
+		return err
+	}
+	history, err := boltutil.SafeOpen(filepath.Join(s.cfg.Root, "history.db"), 0o600,
+		&bolt.Options{FreelistType: bolt.FreelistMapType, NoFreelistSync: true})
+	if err != nil {
+		return err
+	}
+	s.keys = solver.NewCacheManager(life, "local", store, worker.NewCacheResultStorage(workers))
+	s.ctl, err = control.NewController(control.Opt{
+		SessionManager:   sessions,
+		WorkerController: workers,
+		Frontends: map[string]frontend.Frontend{
+			"dockerfile.v0": forwarder.NewGatewayForwarder(workers.Infos(), dockerfile.Build),
+			"gateway.v0":    images,
+		},
+		CacheManager: s.keys,
+		// RUN has the host's network anyway. Who asks for it by name is asked by solve.
+		Entitlements:   append([]string{"network.host"}, s.cfg.Entitlements...),
+		HistoryDB:      history,
+		CacheStore:     store,
+		LeaseManager:   s.work.LeaseManager(),
+		ContentStore:   s.work.ContentStore(),
+		GarbageCollect: s.work.GarbageCollect,
+		GracefulStop:   life.Done(),
+	})
+	return err
+}
+
+// serve answers on a listener until it or the server is closed.
+func (s *server) serve(lis net.Listener) { _ = s.grpc.Serve(lis) }
+
+func (s *server) dial(ctx context.Context) (net.Conn, error) { return s.lis.DialContext(ctx) }
+
+func (s *server) close() error { return s.end() }
+
+// shutdown ends all builds, waits until their commands are gone, prunes the
+// cache, closes the databases, and removes what is mounted still.
+func (s *server) shutdown(ctx context.Context) error {
+	within(handlersTime, s.grpc.Stop)
+	s.runs.wait(commandsTime)
+	s.prune(ctx)
+	return errors.Join(s.ctl.Close(), s.disk.close(), sweep(ctx, s.cfg))
+}
+
+// prune keeps the cache within bounds: BuildKit's own default policy, but short.
+// It never runs beside a build, so nothing that a later stage wants goes away.
+func (s *server) prune(ctx context.Context) {
+	ctx, cancel := context.WithTimeoutCause(ctx, pruneTime, errors.New("pruning took too long"))
+	defer cancel()
+	freed := make(chan client.UsageInfo)
+	count := make(chan int)
+	go func() {
+		n := 0
+		for range freed {
+			n++
+		}
+		count <- n
+	}()
+	err := s.work.Prune(ctx, freed, gcPolicy(s.cfg.Root)...)
+	close(freed)
+	if n := <-count; err == nil && n > 0 {
+		_ = s.keys.ReleaseUnreferenced(ctx) // only makes the key database smaller
+	}
+}
+
+// within calls fn and goes on when it is done, or when it takes too long.
+func within(d time.Duration, fn func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		fn()
+	}()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
+}

@@ -1,0 +1,113 @@
+//go:build linux
+
+package embed
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/containerd/containerd/v2/core/diff/apply"
+	"github.com/containerd/containerd/v2/core/metadata"
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+	"github.com/containerd/containerd/v2/plugins/diff/walking"
+	bkmetadata "github.com/moby/buildkit/cache/metadata"
+	"github.com/moby/buildkit/client"
+	bkconfig "github.com/moby/buildkit/cmd/buildkitd/config"
+	"github.com/moby/buildkit/executor/oci"
+	"github.com/moby/buildkit/executor/resources"
+	"github.com/moby/buildkit/executor/runcexecutor"
+	bkcontent "github.com/moby/buildkit/snapshot/containerd"
+	"github.com/moby/buildkit/util/archutil"
+	"github.com/moby/buildkit/util/disk"
+	"github.com/moby/buildkit/util/leaseutil"
+	"github.com/moby/buildkit/util/network/netproviders"
+	"github.com/moby/buildkit/util/resolver"
+	resolverconfig "github.com/moby/buildkit/util/resolver/config"
+	"github.com/moby/buildkit/util/winlayers"
+	"github.com/moby/buildkit/worker/base"
+	wlabel "github.com/moby/buildkit/worker/label"
+)
+
+// newWorker makes the part that stores layers and runs commands.
+func newWorker(ctx context.Context, cfg config, s *store, running *runs) (*base.Worker, error) {
+	sandbox := oci.ProcessSandbox
+	if cfg.NoSandbox {
+		sandbox = oci.NoProcessSandbox
+	}
+	// Commands share our network: that needs no CNI, and no privilege.
+	networks, _, _, err := netproviders.Providers(netproviders.Opt{Mode: "host"})
+	if err != nil {
+		return nil, err
+	}
+	monitor, err := resources.NewMonitor()
+	if err != nil {
+		return nil, err
+	}
+	unmaskRunc()
+	running.Executor, err = runcexecutor.New(runcexecutor.Opt{
+		Root:              filepath.Join(s.dir, "executor"),
+		CommandCandidates: []string{cfg.Runc},
+		Rootless:          cfg.Rootless,
+		ProcessMode:       sandbox,
+		ResourceMonitor:   monitor,
+	}, networks)
+	if err != nil {
+		return nil, err
+	}
+	id, err := base.ID(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	refs, err := bkmetadata.NewStore(filepath.Join(s.dir, "metadata_v2.db"))
+	if err != nil {
+		return nil, err
+	}
+	blobs := bkcontent.NewContentStore(s.records.ContentStore(), namespace)
+	return base.NewWorker(ctx, base.WorkerOpt{
+		ID:               id,
+		Root:             s.dir,
+		Labels:           map[string]string{wlabel.Executor: "oci", wlabel.Snapshotter: s.name},
+		Platforms:        archutil.SupportedPlatforms(true),
+		MetadataStore:    refs,
+		NetworkProviders: networks,
+		Executor:         running,
+		Snapshotter:      bkcontent.NewSnapshotter(s.name, s.records.Snapshotter(s.name), namespace, nil),
+		ContentStore:     blobs,
+		Applier:          winlayers.NewFileSystemApplierWithWindows(blobs, apply.NewFileSystemApplier(blobs)),
+		Differ:           winlayers.NewWalkingDiffWithWindows(blobs, walking.NewWalkingDiff(blobs)),
+		RegistryHosts:    registries(cfg.PlainHTTP),
+		LeaseManager:     leaseutil.WithNamespace(metadata.NewLeaseManager(s.records), namespace),
+		GarbageCollect:   s.records.GarbageCollect,
+		MountPoolRoot:    filepath.Join(s.dir, "cachemounts"),
+		ResourceMonitor:  monitor,
+	})
+}
+
+func registries(plain []string) docker.RegistryHosts {
+	yes := true
+	hosts := make(map[string]resolverconfig.RegistryConfig, len(plain))
+	for _, host := range plain {
+		hosts[host] = resolverconfig.RegistryConfig{PlainHTTP: &yes}
+	}
+	return resolver.NewRegistryConfig(hosts)
+}
+
+// gcPolicy is buildkitd's own default for this disk.
+func gcPolicy(root string) []client.PruneInfo {
+	stat, err := disk.GetDiskStat(root)
+	if err != nil {
+		return nil
+	}
+	var policy []client.PruneInfo
+	for _, rule := range bkconfig.DefaultGCPolicy(bkconfig.GCConfig{}, stat) {
+		policy = append(policy, client.PruneInfo{
+			Filter:        rule.Filters,
+			All:           rule.All,
+			KeepDuration:  rule.KeepDuration.Duration,
+			ReservedSpace: rule.ReservedSpace.AsBytes(stat),
+			MaxUsedSpace:  rule.MaxUsedSpace.AsBytes(stat),
+			MinFreeSpace:  rule.MinFreeSpace.AsBytes(stat),
+		})
+	}
+	return policy
+}

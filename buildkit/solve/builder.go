@@ -1,0 +1,83 @@
+package solve
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"sync"
+
+	"github.com/moby/buildkit/client"
+)
+
+// A Builder builds with the buildkitd behind Dial. It dials at the first call
+// and keeps one connection; all methods may be called at the same time.
+type Builder struct {
+	// Dial connects to a buildkitd. Its error comes back from the call that
+	// needed the connection, with its type.
+	Dial func(ctx context.Context) (net.Conn, error)
+	// Auth answers who we are at a registry; nil means Docker's configuration.
+	Auth func(ctx context.Context, host string) (Credentials, error)
+	// Log is for developers; nil discards.
+	Log *slog.Logger
+
+	mu     sync.Mutex
+	conn   *client.Client
+	first  chan net.Conn // holds the connection that was dialled ahead, until gRPC takes it
+	docker dockerConfig
+}
+
+// client returns the one client. It dials before gRPC does: gRPC would give up
+// after twenty seconds while we may wait for another process's lock, and would
+// lose the type of the error.
+func (b *Builder) client(ctx context.Context) (*client.Client, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.conn != nil {
+		return b.conn, nil
+	}
+	conn, err := b.Dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	first := make(chan net.Conn, 1)
+	first <- conn
+	c, err := client.New(context.WithoutCancel(ctx), "", client.WithContextDialer(
+		func(ctx context.Context, _ string) (net.Conn, error) {
+			select {
+			case conn := <-first:
+				return conn, nil
+			default:
+				return b.Dial(ctx)
+			}
+		}))
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	b.conn, b.first = c, first
+	return c, nil
+}
+
+// Close ends the connection. What the buildkitd holds stays there.
+func (b *Builder) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.conn == nil {
+		return nil
+	}
+	err := b.conn.Close()
+	select {
+	case conn := <-b.first:
+		conn.Close()
+	default:
+	}
+	b.conn, b.first = nil, nil
+	return err
+}
+
+func (b *Builder) log() *slog.Logger {
+	if b.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return b.Log
+}

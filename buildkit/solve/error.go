@@ -1,0 +1,88 @@
+package solve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/moby/buildkit/solver/errdefs"
+	"github.com/moby/buildkit/util/grpcerrors"
+	"github.com/opencontainers/go-digest"
+	"google.golang.org/grpc/codes"
+
+	"github.com/slipway-ci/slipway/buildkit"
+)
+
+// explain turns what a solve returned into words about the user's Dockerfile.
+func (f *follower) explain(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if grpcerrors.Code(err) == codes.Unavailable {
+		return fmt.Errorf("the builder went away: %w", err)
+	}
+	out := &buildkit.SolveError{File: f.spec.DockerfileName(), Err: reword(err)}
+	for _, src := range errdefs.Sources(err) {
+		if src.Info == nil || len(src.Ranges) == 0 {
+			continue
+		}
+		out.Line = int(src.Ranges[0].Start.Line)
+		out.Source = sourceLine(src.Info.Data, out.Line)
+	}
+	var vertex *errdefs.VertexError
+	if errors.As(err, &vertex) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		at := digest.Digest(vertex.Digest)
+		out.Vertex = f.names[at]
+		out.Log = f.tails[at].last()
+	}
+	return out
+}
+
+// sourceOf finds the image that could not be had, in the words of BuildKit:
+// nothing typed comes over the wire.
+var sourceOf = regexp.MustCompile(`(?:failed to resolve source metadata for|failed to load cache key: |failed to resolve reference ")\s*"?([^\s":]+(?::[0-9]+/[^\s":]+)?(?::[\w.-]+)?(?:@sha256:[0-9a-f]+)?)"?:\s*(.*)`)
+
+// missing finds the path of a COPY that matches nothing.
+var missing = regexp.MustCompile(`failed to calculate checksum of ref \S+: ("[^"]*"): not found`)
+
+// reword wraps an error in a *buildkit.RegistryError if a registry refused, or
+// could not be reached. What it cannot tell it only shortens.
+func reword(err error) error {
+	text := trimmed(err)
+	if m := missing.FindStringSubmatch(text); m != nil {
+		return &shortened{text: m[1] + ": no such file to copy (does include: or an ignore file keep it out?)", err: err}
+	}
+	m := sourceOf.FindStringSubmatch(text)
+	if m == nil {
+		return &shortened{text: text, err: err}
+	}
+	ref := m[1]
+	answer := strings.TrimPrefix(m[2], ref+": ")
+	cause := error(&shortened{text: answer, err: err})
+	if reason, ok := strings.CutSuffix(answer, "not found"); ok {
+		cause = fmt.Errorf("%s%w", reason, buildkit.ErrNotFound)
+	}
+	return &buildkit.RegistryError{Host: buildkit.Host(ref), Ref: ref, Err: cause}
+}
+
+// trimmed returns the text of an error without what BuildKit puts before all of them.
+func trimmed(err error) string {
+	text := err.Error()
+	for _, prefix := range []string{"failed to solve: ", "failed to run Build function: ", "rpc error: code = Unknown desc = "} {
+		text = strings.TrimPrefix(text, prefix)
+	}
+	return text
+}
+
+// A shortened error reads better and is the same otherwise.
+type shortened struct {
+	text string
+	err  error
+}
+
+func (e *shortened) Error() string { return e.text }
+func (e *shortened) Unwrap() error { return e.err }

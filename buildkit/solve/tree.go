@@ -1,0 +1,263 @@
+package solve
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tonistiigi/fsutil"
+	"github.com/tonistiigi/fsutil/types"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/slipway-ci/slipway/buildkit"
+)
+
+// sentTime is the time of every file we send: the first that zip can hold, so
+// that tools inside a RUN work. The epoch of the image is set on export.
+var sentTime = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()
+
+// A tree is a folder as it is sent: filtered, the same on any machine, and with
+// a digest over every byte.
+//
+// BuildKit keeps what it was sent under the session's shared key and compares
+// size and time to know what changed since. All our times are one, so a file
+// edited to the same size would stay stale. Therefore the shared key is the
+// tree's digest: under one key there is only one content. For that to hold, what
+// is sent must be what was hashed; a file that changes in between fails the
+// build.
+type tree struct {
+	root   string
+	files  []sent         // a folder before what is in it
+	index  map[string]int // by path in files
+	digest string
+}
+
+// A sent is a file, folder or link of a tree.
+type sent struct {
+	stat *types.Stat
+	sum  [sha256.Size]byte // over the content of a regular file
+	data []byte            // the content, where it is not read from the disk
+}
+
+var _ fsutil.FS = (*tree)(nil)
+
+// readTree reads the folder and hashes what the patterns select.
+func readTree(ctx context.Context, root string, include, exclude []string) (*tree, error) {
+	all, err := fsutil.NewFS(root)
+	if err != nil {
+		return nil, err
+	}
+	some, err := fsutil.NewFilterFS(all, &fsutil.FilterOpt{
+		IncludePatterns: include,
+		ExcludePatterns: exclude,
+		Map: func(_ string, st *types.Stat) fsutil.MapResult {
+			if !normalise(st) {
+				return fsutil.MapResultExclude
+			}
+			return fsutil.MapResultKeep
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	t := &tree{root: root}
+	err = some.Walk(ctx, string(filepath.Separator), func(_ string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		t.files = append(t.files, sent{stat: info.Sys().(*types.Stat)})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := t.hash(ctx); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// memoryTree holds the files by path with slashes, all in one folder.
+func memoryTree(files map[string][]byte) *tree {
+	t := &tree{}
+	add := func(name string, mode fs.FileMode, data []byte) {
+		st := &types.Stat{Path: filepath.FromSlash(name), Mode: uint32(mode), Size: int64(len(data))}
+		normalise(st)
+		t.files = append(t.files, sent{stat: st, data: data, sum: sha256.Sum256(data)})
+	}
+	seen := map[string]bool{".": true}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		var parents []string
+		for dir := path.Dir(name); !seen[dir]; dir = path.Dir(dir) {
+			seen[dir] = true
+			parents = append(parents, dir)
+		}
+		for i := range parents {
+			add(parents[len(parents)-1-i], fs.ModeDir|0o755, nil)
+		}
+		add(name, 0o644, files[name])
+	}
+	t.seal()
+	return t
+}
+
+// normalise takes from a file what differs between machines and users. It
+// returns false for what cannot be sent.
+func normalise(st *types.Stat) bool {
+	mode := fs.FileMode(st.Mode)
+	if !buildkit.Sent(mode) {
+		return false
+	}
+	if mode.IsRegular() {
+		st.Linkname = "" // a hard link is sent as a file of its own
+	}
+	mode = buildkit.NormalMode(mode)
+	*st = types.Stat{Path: st.Path, Mode: uint32(mode), Size: st.Size, Linkname: st.Linkname, ModTime: sentTime}
+	return true
+}
+
+// hash reads every regular file once.
+func (t *tree) hash(ctx context.Context) error {
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range t.files {
+		f := &t.files[i]
+		if !fs.FileMode(f.stat.Mode).IsRegular() {
+			continue
+		}
+		g.Go(func() error {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			r, err := os.Open(filepath.Join(t.root, f.stat.Path))
+			if err != nil {
+				return err
+			}
+			defer r.Close()
+			h := sha256.New()
+			if f.stat.Size, err = io.Copy(h, r); err != nil {
+				return err
+			}
+			h.Sum(f.sum[:0])
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	t.seal()
+	return nil
+}
+
+// seal makes index and digest.
+func (t *tree) seal() {
+	t.index = make(map[string]int, len(t.files))
+	h := sha256.New()
+	for i, f := range t.files {
+		t.index[f.stat.Path] = i
+		fmt.Fprintf(h, "%q %o %d %q %x\n", filepath.ToSlash(f.stat.Path), f.stat.Mode, f.stat.Size, f.stat.Linkname, f.sum)
+	}
+	t.digest = hex.EncodeToString(h.Sum(nil))
+}
+
+// Walk calls fn for target and all that is in it, as filepath.WalkDir does.
+func (t *tree) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) error {
+	const sep = string(filepath.Separator)
+	target = strings.Trim(filepath.Clean(target), sep)
+	first, within := 0, ""
+	if target != "" && target != "." {
+		i, ok := t.index[target]
+		if !ok {
+			return nil
+		}
+		first, within = i, target+sep
+	}
+	skip := "" // prefix of what is skipped
+	for i := first; i < len(t.files); i++ {
+		st := t.files[i].stat
+		if i > first && !strings.HasPrefix(st.Path, within) {
+			return nil
+		}
+		if skip != "" && strings.HasPrefix(st.Path, skip) {
+			continue
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		skip = ""
+		switch err := fn(st.Path, &fsutil.DirEntryInfo{Stat: st.Clone()}, nil); {
+		case err == nil:
+		case err == filepath.SkipAll:
+			return nil
+		case err != filepath.SkipDir:
+			return err
+		case st.IsDir():
+			skip = st.Path + sep
+		case filepath.Dir(st.Path) == ".":
+			return nil
+		default:
+			skip = filepath.Dir(st.Path) + sep
+		}
+	}
+	return nil
+}
+
+// Open returns the content of a file. It never fails, as fsutil would send an
+// empty file then; what is wrong comes out of the first Read.
+func (t *tree) Open(name string) (io.ReadCloser, error) {
+	i, ok := t.index[filepath.Clean(filepath.FromSlash(name))]
+	if !ok {
+		return &checked{name: name, err: fs.ErrNotExist}, nil
+	}
+	f := &t.files[i]
+	if t.root == "" {
+		return io.NopCloser(strings.NewReader(string(f.data))), nil
+	}
+	r, err := os.Open(filepath.Join(t.root, f.stat.Path))
+	return &checked{name: name, file: r, err: err, hash: sha256.New(), want: f.sum}, nil
+}
+
+// A checked reads a file and fails at its end if it is not what was hashed.
+type checked struct {
+	name string
+	file *os.File
+	hash hash.Hash
+	want [sha256.Size]byte
+	err  error
+}
+
+func (c *checked) Read(p []byte) (int, error) {
+	if c.err != nil {
+		return 0, c.err
+	}
+	n, err := c.file.Read(p)
+	c.hash.Write(p[:n])
+	if err == io.EOF && [sha256.Size]byte(c.hash.Sum(nil)) != c.want {
+		c.err = fmt.Errorf("%s changed while it was sent", c.name)
+		return n, c.err
+	}
+	return n, err
+}
+
+func (c *checked) Close() error {
+	if c.file == nil {
+		return nil
+	}
+	return c.file.Close()
+}
