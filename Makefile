@@ -1,0 +1,74 @@
+# make builds and checks; make demo shows what slipway is for.
+SHELL := /bin/bash
+.DEFAULT_GOAL := default
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+ARCH     := $(shell go env GOARCH)
+SUDO     := $(if $(filter 0,$(shell id -u)),,sudo)
+LINT     := v2.15.0
+# One set of flags for the e2e module: any other compiles all of Kubernetes again.
+E2E      := GOFLAGS= go
+E2EFLAGS := -trimpath -gcflags=all=-dwarf=false
+KUBE     := k8s.io/component-base/version
+# What builds and tests need from Debian or Ubuntu, and for what.
+PACKAGES := git gcc libc6-dev pkg-config libseccomp-dev uidmap busybox-static $(shell awk '{print $$2}' e2e/cluster/packages.txt | sort -u)
+
+# Two sets of flags for the main module, this one and -race: each compiles BuildKit and client-go once.
+export CGO_ENABLED := 0
+export GOFLAGS := -trimpath
+
+.PHONY: default fmt vet lint unit race golden e2e cross test build runc deps demo demo-down clean
+
+default: vet lint unit build
+
+build: runc ## bin/slipway, one static file
+	go build -ldflags '-s -w -X main.version=$(VERSION)' -o bin/slipway ./cmd/slipway
+
+runc: buildkit/embed/bin/$(ARCH)/runc.gz ## the container runtime inside it, with seccomp
+
+buildkit/embed/bin/$(ARCH)/runc.gz: buildkit/embed/runc/go.mod | deps
+	CGO_ENABLED=1 GOFLAGS= go -C buildkit/embed/runc build -trimpath -buildvcs=false -tags 'seccomp netgo osusergo' -ldflags '-s -w -extldflags "-static"' -o ../bin/$(ARCH)/runc github.com/opencontainers/runc && gzip -9nf ../bin/$(ARCH)/runc
+
+bin/slipway-cluster: $(wildcard e2e/cluster/*.go) e2e/go.mod ## a Kubernetes for tests; compiling it takes minutes, once
+	set -o pipefail; $(E2E) -C e2e build -v $(E2EFLAGS) -ldflags '-s -w -X $(KUBE).gitVersion=v1.36.3 -X $(KUBE).gitMajor=1 -X $(KUBE).gitMinor=36 -X $(KUBE).gitTreeState=clean' -o ../bin/slipway-cluster ./cluster 2>&1 | awk '/^[^ ]+$$/ {if (++n % 100 == 0) print "compiling Kubernetes for tests, once: " n " of at most 2800 packages"; next} {print}' 
+
+bin/golangci-lint-$(LINT):
+	GOBIN=$(CURDIR)/bin GOFLAGS= go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT) && mv bin/golangci-lint $@
+
+deps: ## Debian packages, those that are missing
+	@dpkg -s $(PACKAGES) >/dev/null 2>&1 || { echo "installing, to build and test: $(PACKAGES)"; $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES); }
+
+fmt: bin/golangci-lint-$(LINT)
+	$< fmt
+
+vet:
+	go vet ./...
+
+lint: bin/golangci-lint-$(LINT)
+	$< run
+
+unit:
+	go test ./...
+
+race: runc
+	CGO_ENABLED=1 go test -race -count=1 ./...
+
+golden: ## write the golden files anew; look at the difference
+	go test ./pipeline/syntax ./cmd/slipway -update
+
+cross: ## all but the solver of our own works on macOS and Windows, too
+	GOOS=darwin go vet $$(go list ./... | grep -v buildkit/embed) && GOOS=windows go vet $$(go list ./... | grep -v buildkit/embed)
+
+e2e: build bin/slipway-cluster
+	$(E2E) -C e2e test $(E2EFLAGS) -count=1 -timeout 30m .
+
+test: deps vet lint race cross e2e ## everything
+
+demo: deps build ## a registry, a Kubernetes, and examples/shop on it, proven
+	$(E2E) -C e2e build $(E2EFLAGS) -o ../bin/slipway-demo ./demo && bin/slipway-demo up
+
+demo-down: ## takes away what make demo started
+	bin/slipway-demo down
+
+clean:
+	rm -rf bin

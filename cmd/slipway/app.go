@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/slipway-ci/slipway/pipeline/report"
+)
+
+// An app is slipway with its surroundings handed in.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	env            func(name string) (string, bool)
+
+	flags   flags
+	secrets []string // what must not be shown, once it is known
+}
+
+// flags are those that every command has.
+type flags struct {
+	file        string
+	environment string
+	vars        []string
+	only, skip  []string
+	parallel    int
+	progress    string
+	output      string
+	verbose     bool
+
+	kubeconfig, context, namespace string
+	plainHTTP                      []string
+	state                          string
+}
+
+// main runs one command and returns the exit code.
+func (a *app) main(ctx context.Context, args []string) int {
+	root := &cobra.Command{
+		Use:   "slipway",
+		Short: "Build images, roll them out, and prove what runs",
+		Long: `slipway builds container images inside its own process, pushes them, renders
+kustomize with the digests it built, rolls the result out to Kubernetes, and
+stays until it can prove what runs.
+
+Green means the digest you built is what runs. Red tells you why.`,
+		SilenceUsage: true, SilenceErrors: true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.SetArgs(args)
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fmt.Errorf("%w: %w (see %s --help)", errUsage, err, c.CommandPath())
+	})
+	root.PersistentFlags().BoolVarP(&a.flags.verbose, "verbose", "v", false, "write what developers of slipway want to know")
+	root.AddCommand(a.validate(), a.plan(), a.run(), a.build(), a.deploy(), a.render(), a.registry(), a.version())
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return a.twins(c.Flags()) }
+	err := root.ExecuteContext(ctx)
+	var told *toldError
+	if err == nil || errors.As(err, &told) && told.err == nil {
+		if told != nil {
+			return told.code
+		}
+		return exitOK
+	}
+	if strings.HasPrefix(err.Error(), "unknown command") || strings.HasPrefix(err.Error(), "accepts ") || strings.HasPrefix(err.Error(), "required flag") {
+		err = fmt.Errorf("%w: %s (see slipway --help)", errUsage, strings.Join(strings.Fields(err.Error()), " "))
+	}
+	code := exitCode(err)
+	if a.flags.output == "json" && code == exitUsage {
+		_ = report.ErrorsJSON(report.MaskWriter(a.stdout, a.secrets...), err)
+		return code
+	}
+	report.Errors(report.MaskWriter(a.stderr, a.secrets...), unmarked(err), readSource)
+	return code
+}
+
+// A toldError ends the command with a code; all there is to say has been said.
+type toldError struct {
+	code int
+	err  error
+}
+
+func (e *toldError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
+// unmarked takes the mark of a usage error off its text.
+func unmarked(err error) error {
+	if text, ok := strings.CutPrefix(err.Error(), errUsage.Error()+": "); ok {
+		return errors.New(text)
+	}
+	return err
+}
+
+// twins sets every flag that was not given from its environment variable:
+// --no-push from SLIPWAY_NO_PUSH.
+func (a *app) twins(set *pflag.FlagSet) error {
+	var errs []error
+	set.VisitAll(func(f *pflag.Flag) {
+		name := "SLIPWAY_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		if text, ok := a.env(name); ok && !f.Changed {
+			if err := set.Set(f.Name, text); err != nil {
+				errs = append(errs, fmt.Errorf("%w: environment variable %s: %w", errUsage, name, err))
+			}
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// fileFlags adds the flags of commands that read a pipeline file.
+func (a *app) fileFlags(c *cobra.Command) *cobra.Command {
+	f := c.Flags()
+	f.StringVarP(&a.flags.file, "file", "f", "slipway.yaml", "the pipeline file")
+	f.StringArrayVar(&a.flags.vars, "var", nil, "set a var: `NAME=VALUE`")
+	return c
+}
+
+// planFlags adds the flags of commands that plan.
+func (a *app) planFlags(c *cobra.Command) *cobra.Command {
+	f := a.fileFlags(c).Flags()
+	f.StringVarP(&a.flags.environment, "environment", "e", "", "where to go: one of the file's environments")
+	f.StringSliceVar(&a.flags.only, "only", nil, "these stages and what they need")
+	f.StringSliceVar(&a.flags.skip, "skip", nil, "leave out these stages, and what needs them")
+	a.clusterFlags(c)
+	return a.registryFlags(c)
+}
+
+// clusterFlags adds the flags that kubectl has, too.
+func (a *app) clusterFlags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&a.flags.kubeconfig, "kubeconfig", "", "path of the kubeconfig")
+	f.StringVar(&a.flags.context, "context", "", "context of the kubeconfig")
+	f.StringVarP(&a.flags.namespace, "namespace", "n", "", "namespace of objects that name none")
+}
+
+func (a *app) registryFlags(c *cobra.Command) *cobra.Command {
+	c.Flags().StringSliceVar(&a.flags.plainHTTP, "plain-http", nil, "registries spoken to without TLS; those on loopback always are")
+	return c
+}
+
+// runFlags adds the flags of commands that run stages.
+func (a *app) runFlags(c *cobra.Command) *cobra.Command {
+	f := c.Flags()
+	f.IntVar(&a.flags.parallel, "parallel", 0, "how many stages run at once; 0 means as many as can")
+	f.StringVar(&a.flags.progress, "progress", "auto", "auto, tty, plain, rawjson or quiet")
+	f.StringVar(&a.flags.state, "state", "", "folder for the state of builds (default: slipway in the user's cache folder)")
+	return c
+}
+
+func (a *app) outputFlag(c *cobra.Command) {
+	c.Flags().StringVarP(&a.flags.output, "output", "o", "text", "text or json")
+}
+
+// log returns the logger for developers.
+func (a *app) log() *slog.Logger {
+	if !a.flags.verbose {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(report.MaskWriter(a.stderr, a.secrets...), &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// readSource returns the text of a file for an excerpt.
+func readSource(file string) []byte {
+	if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil
+	}
+	return text
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/slipway-ci/slipway/pipeline"
+	"github.com/slipway-ci/slipway/pipeline/engine"
+	"github.com/slipway-ci/slipway/pipeline/expr"
+	"github.com/slipway-ci/slipway/pipeline/report"
+	"github.com/slipway-ci/slipway/pipeline/syntax"
+	"github.com/slipway-ci/slipway/stages"
+	"github.com/slipway-ci/slipway/stages/stagestest"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// TestExamples plans every example for each of its environments, with real
+// manifests and a world in memory, and compares with the golden plan beside it.
+func TestExamples(t *testing.T) {
+	files, err := filepath.Glob("../../examples/*/slipway.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no examples", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(filepath.Dir(file)), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tools := new(stagestest.World).Tools()
+			tools.Renderer = new(renderer)
+			parser := syntax.Parser{Kinds: stages.Kinds(tools), Compiler: new(expr.Compiler)}
+			p, err := parser.Parse(file, text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got bytes.Buffer
+			for _, env := range p.Environments {
+				vars, err := p.Resolve(env, pipeline.Outside{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				plan, err := new(engine.Planner).Plan(t.Context(), p, pipeline.Scope{Environment: env, Facts: map[string]any{
+					"vars": vars, "environment": map[string]any{"name": env.Name},
+				}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := stages.CheckPins(plan); err != nil {
+					t.Fatal(err)
+				}
+				if err := report.Plan(&got, plan); err != nil {
+					t.Fatal(err)
+				}
+				got.WriteString("\n")
+			}
+			golden(t, filepath.Join(filepath.Dir(file), "plan.golden"), got.Bytes())
+		})
+	}
+}
+
+func golden(t *testing.T, file string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("got:\n%s\nwant:\n%s\n(make golden writes it anew)", got, want)
+	}
+}
+
+var fence = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
+
+// TestDocs parses every pipeline that README and docs show. A block that is not
+// a whole file is one of its sections.
+func TestDocs(t *testing.T) {
+	files, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, file := range append(files, "../../README.md") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range fence.FindAllSubmatchIndex(text, -1) {
+			block := string(text[m[2]:m[3]])
+			if !strings.Contains(block, "slipway: v1") {
+				block = "slipway: v1\nname: docs\n" + block
+			}
+			if !strings.Contains(block, "\nstages:") {
+				block += "stages: {it: {build: {}}}\n"
+			}
+			n++
+			parser := syntax.Parser{Kinds: stages.Kinds(stages.Tools{}), Compiler: new(expr.Compiler)}
+			if _, err := parser.Parse(file, []byte(block)); err != nil {
+				t.Errorf("%s: block after byte %d: %v\n%s", file, m[0], err, block)
+			}
+		}
+	}
+	if n == 0 {
+		t.Error("no blocks found")
+	}
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/slipway-ci/slipway/buildkit"
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/pipeline"
+	"github.com/slipway-ci/slipway/pipeline/engine"
+)
+
+// Exit codes. They are documented, and do not change.
+const (
+	exitOK          = 0
+	exitBroken      = 1  // slipway itself is broken
+	exitChanges     = 2  // changes are pending, with --detailed-exitcode
+	exitUsage       = 3  // the file or the flags are wrong
+	exitBuild       = 4  // a build or exec failed
+	exitRegistry    = 5  // a registry is down or refuses
+	exitCluster     = 6  // a cluster is unreachable, forbids, or is not the one that is meant
+	exitRollout     = 7  // a rollout failed
+	exitStale       = 10 // the cluster is no longer what the plan was made for
+	exitLocked      = 11 // something else holds the lock
+	exitCannotBuild = 12 // this machine cannot build
+	exitTimeout     = 124
+	exitInterrupted = 130 // SIGINT
+	exitTerminated  = 143 // SIGTERM
+)
+
+// What the engine calls errors that have no code of their own.
+const (
+	failedWhilePlanning = "cannot-plan"
+	failedWhileRunning  = "failed"
+)
+
+// errUsage marks errors about the command line.
+var errUsage = errors.New("usage")
+
+// exitCode returns the code that says what err is about. The order matters:
+// what stopped the run comes before what stopped because of it, and a registry
+// that failed inside a build is the cause.
+func exitCode(err error) int {
+	var (
+		signal   interrupted
+		timeout  *engine.TimeoutError
+		host     *buildkit.HostError
+		lock     *buildkit.LockError
+		registry *buildkit.RegistryError
+		solve    *buildkit.SolveError
+		exit     *buildkit.ExitError
+		rollout  *deploy.RolloutError
+		cluster  *deploy.ClusterError
+		object   *deploy.ObjectError
+		moved    *deploy.MovedError
+		file     *pipeline.Error
+		field    *pipeline.FieldError
+	)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &signal):
+		return signal.code()
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.As(err, &host):
+		return exitCannotBuild
+	case errors.As(err, &lock):
+		return exitLocked
+	case errors.As(err, &registry):
+		return exitRegistry
+	case errors.As(err, &solve), errors.As(err, &exit):
+		return exitBuild
+	case errors.As(err, &rollout):
+		return exitRollout
+	case errors.As(err, &object):
+		if errors.As(err, &file) && file.Code == failedWhilePlanning {
+			return exitUsage
+		}
+		return exitRollout
+	case errors.As(err, &moved):
+		return exitStale
+	case errors.As(err, &cluster):
+		return exitCluster
+	case errors.As(err, &timeout):
+		return exitTimeout
+	case errors.Is(err, errUsage), errors.As(err, &field):
+		return exitUsage
+	case errors.As(err, &file) && file.Code != failedWhileRunning:
+		return exitUsage
+	}
+	return exitBroken
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// imports is the architecture: which packages of slipway a package may import.
+// A package that is not here does not belong in the house.
+var imports = map[string][]string{
+	"pipeline":          {},
+	"pipeline/syntax":   {"pipeline"},
+	"pipeline/expr":     {"pipeline"},
+	"pipeline/facts":    {"pipeline"},
+	"pipeline/engine":   {"pipeline"},
+	"pipeline/report":   {"pipeline"},
+	"buildkit":          {},
+	"buildkit/inputs":   {"buildkit"},
+	"buildkit/solve":    {"buildkit"},
+	"buildkit/embed":    {"buildkit"},
+	"buildkit/registry": {"buildkit"},
+	"deploy":            {},
+	"deploy/kustomize":  {"deploy"},
+	"deploy/kube":       {"deploy"},
+	"deploy/rollout":    {"deploy", "deploy/kube"},
+	"stages":            {"pipeline", "buildkit", "deploy"},
+	"stages/stagestest": {"stages", "buildkit", "deploy"},
+	"cmd/slipway": {
+		"pipeline", "pipeline/syntax", "pipeline/expr", "pipeline/facts", "pipeline/engine", "pipeline/report",
+		"buildkit", "buildkit/inputs", "buildkit/solve", "buildkit/embed", "buildkit/registry",
+		"deploy", "deploy/kustomize", "deploy/kube", "deploy/rollout", "stages",
+	},
+}
+
+// libraries are modules that one package alone may import.
+var libraries = map[string]string{
+	"cel.dev/cel-go":                         "pipeline/expr",
+	"gopkg.in/yaml.v3":                       "pipeline/syntax deploy/kustomize",
+	"github.com/google/go-containerregistry": "buildkit/registry",
+	"sigs.k8s.io/kustomize":                  "deploy/kustomize",
+	"k8s.io/client-go":                       "deploy/kube deploy/rollout",
+	"github.com/spf13/cobra":                 "cmd/slipway",
+}
+
+// TestImports reads the sources itself rather than asking "go list", so that
+// the test cache knows which files the answer depends on.
+func TestImports(t *testing.T) {
+	const module = "github.com/slipway-ci/slipway/"
+	root := os.DirFS("../..")
+	seen := map[string]bool{}
+	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if _, err := fs.Stat(root, path.Join(name, "go.mod")); err == nil && name != "." {
+				return fs.SkipDir // a module of its own
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		dir := path.Dir(name)
+		allowed, ok := imports[dir]
+		if !ok {
+			t.Errorf("%s: package is not in the table: decide what it may import", name)
+		}
+		seen[dir] = true
+		src, err := fs.ReadFile(root, name)
+		if err != nil {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, src, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range f.Imports {
+			imp, _ := strconv.Unquote(spec.Path.Value)
+			ours, ok := strings.CutPrefix(imp, module)
+			if ok && !slices.Contains(allowed, ours) {
+				t.Errorf("%s: imports %s; the package may import only %q", name, ours, allowed)
+			}
+			third := strings.Contains(imp, ".") && !ok
+			if third && !strings.Contains(dir, "/") {
+				t.Errorf("%s: imports %s; words import the standard library only", name, imp)
+			}
+			for lib, where := range libraries {
+				if (imp == lib || strings.HasPrefix(imp, lib+"/")) && !slices.Contains(strings.Fields(where), dir) {
+					t.Errorf("%s: imports %s, which belongs to %s alone", name, imp, where)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dir := range imports {
+		if !seen[dir] {
+			t.Errorf("the table has %s, which has no sources", dir)
+		}
+	}
+}

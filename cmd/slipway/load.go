@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/slipway-ci/slipway/pipeline"
+	"github.com/slipway-ci/slipway/pipeline/engine"
+	"github.com/slipway-ci/slipway/pipeline/expr"
+	"github.com/slipway-ci/slipway/pipeline/facts"
+	"github.com/slipway-ci/slipway/pipeline/syntax"
+	"github.com/slipway-ci/slipway/stages"
+)
+
+// maxFile is how much of a pipeline file is read: more than it may have.
+const maxFile = 16 << 20
+
+// load reads and checks the pipeline file.
+func (a *app) load(tools stages.Tools) (*pipeline.Pipeline, error) {
+	name := a.flags.file
+	if name == "" {
+		name = "slipway.yaml" // a command without the flag
+	}
+	fail := func(code string, err error) error {
+		return pipeline.ErrorList{{Pos: pipeline.Pos{File: name}, Code: code, Err: err}}
+	}
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fail("no-file", errors.New("no such file (name the pipeline file with -f)"))
+	}
+	if err != nil {
+		return nil, fail("unreadable", err)
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return nil, fail("unreadable", errors.New("is a folder (name the file in it: -f "+strings.TrimSuffix(name, "/")+"/slipway.yaml)"))
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxFile))
+	if err != nil {
+		return nil, fail("unreadable", err)
+	}
+	p := syntax.Parser{Kinds: stages.Kinds(tools), Compiler: new(expr.Compiler)}
+	return p.Parse(name, text)
+}
+
+// chosen returns the environment that -e names.
+func (a *app) chosen(p *pipeline.Pipeline) (pipeline.Environment, error) {
+	var names []string
+	for _, e := range p.Environments {
+		names = append(names, e.Name)
+	}
+	env, ok := p.Environment(a.flags.environment)
+	switch {
+	case ok:
+	case a.flags.environment != "":
+		return env, fmt.Errorf("%w: no environment is called %q%s (the file has %s)", errUsage, a.flags.environment,
+			pipeline.Nearest(a.flags.environment, names), orNone(names))
+	case len(names) > 0:
+		return env, fmt.Errorf("%w: no environment is chosen (name one with -e: %s)", errUsage, strings.Join(names, ", "))
+	}
+	if a.flags.namespace != "" {
+		env.Namespace = a.flags.namespace
+	}
+	return env, nil
+}
+
+func orNone(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// scope returns what is known before anything is planned.
+func (a *app) scope(ctx context.Context, p *pipeline.Pipeline, env pipeline.Environment) (pipeline.Scope, error) {
+	set := map[string]string{}
+	for _, v := range a.flags.vars {
+		name, value, ok := strings.Cut(v, "=")
+		if !ok {
+			return pipeline.Scope{}, fmt.Errorf("%w: --var %s (want NAME=VALUE)", errUsage, v)
+		}
+		set[name] = value
+	}
+	vars, err := p.Resolve(env, pipeline.Outside{Flags: set, Env: a.env})
+	if err != nil {
+		return pipeline.Scope{}, err
+	}
+	a.secrets = p.Secrets(vars)
+	return pipeline.Scope{Environment: env, Facts: map[string]any{
+		"vars": vars,
+		"environment": map[string]any{
+			"name": env.Name, "namespace": env.Namespace, "context": env.Context,
+			"clusterUID": env.ClusterUID, "protected": env.Protected,
+		},
+		"git": facts.Git(ctx, p.Dir, a.env),
+		"ci":  facts.CI(a.env),
+	}}, nil
+}
+
+// planned loads the file and plans it for the chosen environment. Choose may
+// narrow down which stages; it may be nil.
+func (a *app) planned(ctx context.Context, w *world, choose func(*pipeline.Pipeline) ([]pipeline.ID, error)) (*pipeline.Plan, error) {
+	p, err := a.load(w.tools)
+	if err != nil {
+		return nil, err
+	}
+	env, err := a.chosen(p)
+	if err != nil {
+		return nil, err
+	}
+	return a.planFor(ctx, w, p, env, choose)
+}
+
+func (a *app) planFor(ctx context.Context, w *world, p *pipeline.Pipeline, env pipeline.Environment, choose func(*pipeline.Pipeline) ([]pipeline.ID, error)) (*pipeline.Plan, error) {
+	if w.cluster.Context == "" {
+		w.cluster.Context = env.Context
+	}
+	if env.Protected && len(a.flags.only)+len(a.flags.skip) > 0 {
+		return nil, fmt.Errorf("%w: environment %s is protected (leave out --only and --skip)", errUsage, env.Name)
+	}
+	sc, err := a.scope(ctx, p, env)
+	if err != nil {
+		return nil, err
+	}
+	planner := engine.Planner{Only: ids(a.flags.only), Skip: ids(a.flags.skip)}
+	if choose != nil {
+		more, err := choose(p)
+		if err != nil {
+			return nil, err
+		}
+		planner.Only = append(planner.Only, more...)
+	}
+	plan, err := planner.Plan(ctx, p, sc)
+	if err != nil {
+		return nil, err
+	}
+	return plan, stages.CheckPins(plan)
+}
+
+func ids(names []string) []pipeline.ID {
+	var ids []pipeline.ID
+	for _, n := range names {
+		ids = append(ids, pipeline.ID(n))
+	}
+	return ids
+}

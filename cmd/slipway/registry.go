@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slipway-ci/slipway/buildkit/registry"
+)
+
+func (a *app) registry() *cobra.Command {
+	c := &cobra.Command{Use: "registry", Short: "A small registry, for trying things out"}
+	var addr, dir string
+	serve := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve a registry from a folder until interrupted",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.serve(c.Context(), addr, &registry.Server{Dir: dir, Log: a.log()})
+		},
+	}
+	serve.Flags().StringVar(&addr, "addr", "127.0.0.1:5000", "address to listen on; it asks nobody for a password, so keep it on loopback")
+	serve.Flags().StringVar(&dir, "dir", "slipway-registry", "folder for blobs and manifests")
+	c.AddCommand(serve)
+	return c
+}
+
+// serve answers requests until ctx ends, and finishes those that have begun.
+func (a *app) serve(ctx context.Context, addr string, h http.Handler) error {
+	lis, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	fmt.Fprintf(a.stderr, "registry listens on %s\n", lis.Addr())
+	stopped := make(chan error, 1)
+	go func() { stopped <- srv.Serve(lis) }()
+	select {
+	case err := <-stopped:
+		return err
+	case <-ctx.Done():
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(end); err != nil {
+		return errors.Join(srv.Close(), context.Cause(ctx))
+	}
+	return context.Cause(ctx)
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slipway-ci/slipway/pipeline"
+)
+
+func (a *app) render() *cobra.Command {
+	var b bare
+	c := &cobra.Command{
+		Use:   "render [STAGE...]",
+		Short: "Print manifests with the digests of images, and change nothing",
+		Long: `Render prints what the deploy and render stages hand over. Digests that a
+build has yet to give are zeros. With -k it renders a folder, without a pipeline file.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			w := a.world()
+			plan, err := a.rendered(c.Context(), w, b)
+			if err != nil {
+				return err
+			}
+			return a.previews(plan, args)
+		},
+	}
+	b.flags(c)
+	return a.planFlags(c)
+}
+
+func (a *app) rendered(ctx context.Context, w *world, b bare) (*pipeline.Plan, error) {
+	if b.kustomize != "" {
+		return a.bare(ctx, w, b)
+	}
+	return a.planned(ctx, w, nil)
+}
+
+// previews prints what the named steps would hand over, or all that have something.
+func (a *app) previews(plan *pipeline.Plan, names []string) error {
+	wanted := map[pipeline.ID]bool{}
+	for _, n := range names {
+		wanted[pipeline.ID(n)] = true
+	}
+	printed := 0
+	for _, s := range plan.Steps {
+		if s.Preview == nil || len(wanted) > 0 && !wanted[s.ID] {
+			continue
+		}
+		text, err := s.Preview()
+		if err != nil {
+			return err
+		}
+		if printed++; printed > 1 {
+			fmt.Fprintln(a.stdout, "---")
+		}
+		if _, err := a.stdout.Write(text); err != nil {
+			return err
+		}
+	}
+	if printed == 0 {
+		return errors.Join(errUsage, errors.New("no stage renders manifests (want one of kind deploy or render)"))
+	}
+	return nil
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/slipway-ci/slipway/pipeline"
+	"github.com/slipway-ci/slipway/pipeline/engine"
+	"github.com/slipway-ci/slipway/pipeline/report"
+)
+
+func (a *app) run() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Build, push, roll out, and prove what runs",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.runPlan(c.Context(), func(ctx context.Context, w *world) (*pipeline.Plan, error) {
+				return a.planned(ctx, w, nil)
+			})
+		},
+	}
+	a.outputFlag(c)
+	return a.runFlags(a.planFlags(c))
+}
+
+// runPlan makes a plan, runs it, and keeps a record of the run.
+func (a *app) runPlan(ctx context.Context, make func(context.Context, *world) (*pipeline.Plan, error)) (err error) {
+	ui, err := a.sink()
+	if err != nil {
+		return err
+	}
+	w := a.world()
+	defer func() { err = errors.Join(err, w.Close()) }()
+	plan, err := make(ctx, w)
+	if err != nil {
+		return err
+	}
+	if err := plan.Unchecked(); err != nil {
+		return err
+	}
+	rec, err := newRecord(plan)
+	if err != nil {
+		return err
+	}
+	defer rec.close()
+	runner := engine.Runner{Parallel: a.flags.parallel, Sink: report.Mask(report.Tee(rec.sink, ui), a.secrets...)}
+	res, err := runner.Run(ctx, plan)
+	if saved := rec.save(res); err == nil {
+		err = saved
+	}
+	a.conclude(plan, rec)
+	return err
+}
+
+// conclude prints what came of the run: verdicts are what users came for, so
+// they go to stdout, last.
+func (a *app) conclude(plan *pipeline.Plan, rec *record) {
+	out := report.MaskWriter(a.stdout, a.secrets...)
+	if a.flags.output == "json" {
+		_ = report.ReleaseJSON(out, rec.release)
+		return
+	}
+	report.Conclusion(out, plan, rec.release)
+}
+
+// sink returns where events go for the user to see.
+func (a *app) sink() (pipeline.Sink, error) {
+	mode := a.flags.progress
+	if mode == "auto" || mode == "" {
+		mode = "plain"
+		if f, ok := a.stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+			mode = "tty"
+		}
+	}
+	switch mode {
+	case "plain":
+		return report.Plain(a.stderr), nil
+	case "rawjson":
+		return report.JSON(a.stderr), nil
+	case "quiet":
+		return report.Quiet(a.stderr), nil
+	case "tty":
+		return report.TTY(a.stderr, func() int {
+			f, ok := a.stderr.(*os.File)
+			if !ok {
+				return 0
+			}
+			width, _, err := term.GetSize(int(f.Fd()))
+			if err != nil {
+				return 0
+			}
+			return width
+		}), nil
+	}
+	return nil, fmt.Errorf("%w: --progress %s%s (want auto, tty, plain, rawjson or quiet)", errUsage, mode,
+		pipeline.Nearest(mode, []string{"auto", "tty", "plain", "rawjson", "quiet"}))
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+
+	"k8s.io/klog/v2"
+
+	"github.com/slipway-ci/slipway/buildkit"
+	"github.com/slipway-ci/slipway/buildkit/inputs"
+	"github.com/slipway-ci/slipway/buildkit/registry"
+	"github.com/slipway-ci/slipway/buildkit/solve"
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/deploy/kube"
+	"github.com/slipway-ci/slipway/deploy/kustomize"
+	"github.com/slipway-ci/slipway/deploy/rollout"
+	"github.com/slipway-ci/slipway/stages"
+)
+
+// A solver is something that builds. It starts when it is first dialled.
+type solver interface {
+	Dial(ctx context.Context) (net.Conn, error)
+	Close() error
+}
+
+// A world is the real builder, registry and cluster, joined. Nothing in it
+// connects before it is needed. It is the only place where one meets another.
+type world struct {
+	solver  solver
+	builder *solve.Builder
+	cluster *kube.Cluster
+	tools   stages.Tools
+}
+
+// world joins what the flags ask for.
+func (a *app) world() *world {
+	state := a.flags.state
+	if state == "" {
+		if cache, err := os.UserCacheDir(); err == nil {
+			state = filepath.Join(cache, "slipway")
+		} else {
+			state = filepath.Join(os.TempDir(), fmt.Sprintf("slipway-%d", os.Getuid()))
+		}
+	}
+	klog.SetSlogLogger(a.log()) // client-go writes to stderr otherwise
+	w := &world{solver: newSolver(state, a.flags.plainHTTP, a.waiting, a.log())}
+	w.builder = &solve.Builder{Dial: w.solver.Dial, Log: a.log()}
+	images := &registry.Client{PlainHTTP: a.flags.plainHTTP, Content: w.builder, Log: a.log()}
+	w.cluster = &kube.Cluster{Kubeconfig: a.flags.kubeconfig, Context: a.flags.context, Namespace: a.flags.namespace, Log: a.log()}
+	w.tools = stages.Tools{
+		Inputs: &inputs.Reader{Resolve: func(ctx context.Context, ref string) (string, error) {
+			img, err := images.Resolve(ctx, ref)
+			return img.Digest, err
+		}},
+		Builder:  w.builder,
+		Executor: w.builder,
+		Registry: images,
+		Copier:   images,
+		Memory:   &inputs.Memory{Dir: filepath.Join(state, "passed")},
+		Renderer: new(renderer),
+		Cluster:  identified{w.cluster},
+		Rollout:  &rollout.Watcher{Cluster: w.cluster, Resolver: images, Log: a.log()},
+	}
+	return w
+}
+
+// Close ends what was started.
+func (w *world) Close() error { return errors.Join(w.builder.Close(), w.solver.Close()) }
+
+// waiting tells the user whose lock keeps us.
+func (a *app) waiting(lock *buildkit.LockError) {
+	fmt.Fprintf(a.stderr, "waiting: %v\n", lock)
+}
+
+// renderer joins the two halves of kustomize.
+type renderer struct{ kustomize.Renderer }
+
+// Encode implements [stages.Renderer].
+func (*renderer) Encode(objs []deploy.Object) ([]byte, error) { return kustomize.Encode(objs) }
+
+// identified is a cluster that is written to only if it is the one that is meant.
+type identified struct{ *kube.Cluster }
+
+// Check implements [stages.Cluster].
+func (c identified) Check(ctx context.Context, want string) (string, error) {
+	got, err := c.Identity(ctx)
+	if err != nil {
+		return "", err
+	}
+	namespace, err := c.DefaultNamespace()
+	if err != nil {
+		return "", err
+	}
+	if got != want && want != "" {
+		server, err := c.Server(ctx)
+		return namespace, errors.Join(err, &deploy.ClusterError{Server: server, Doing: "identify", Err: fmt.Errorf(
+			"this cluster has the UID %s, but the environment is bound to %s (use the right context, or change clusterUID)", got, want)})
+	}
+	return namespace, nil
+}
