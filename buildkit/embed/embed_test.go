@@ -154,7 +154,7 @@ func TestDiagnose(t *testing.T) {
 	if !errors.As(err, &host) || host.Cure == "" || !errors.Is(err, cause) {
 		t.Errorf("got %#v", err)
 	}
-	if again := diagnose(err); again != err {
+	if again := diagnose(err); !errors.Is(again, err) {
 		t.Errorf("diagnosed twice: %v", again)
 	}
 }

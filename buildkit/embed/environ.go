@@ -41,7 +41,7 @@ func (w *lastWords) Write(p []byte) (int, error) {
 	w.end = append(w.end, p...)
 	w.end = w.end[max(0, len(w.end)-4096):]
 	if w.log != nil {
-		lines{w.log}.Write(p)
+		_, _ = lines{w.log}.Write(p)
 	}
 	return len(p), nil
 }

@@ -86,7 +86,7 @@ func (s *Solver) acquire(ctx context.Context, dir string, l *lock) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			if context.Cause(ctx) == context.DeadlineExceeded {
+			if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 				return busy
 			}
 			return context.Cause(ctx)

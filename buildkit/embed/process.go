@@ -166,7 +166,7 @@ func (p *process) greet(ctx context.Context, cfg config) error {
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { p.ctl.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = p.ctl.SetDeadline(time.Unix(1, 0)) })
 	buf := make([]byte, maxPacket)
 	n, err := p.ask([]byte(wordMapped), text, buf)
 	if !stop() {
@@ -226,10 +226,10 @@ func (p *process) close() error {
 
 // end closes the socket, by which the child knows to end, and waits.
 func (p *process) end() {
-	p.ctl.Close()
+	_ = p.ctl.Close()
 	timer := time.AfterFunc(closeTime, func() { _ = p.cmd.Process.Kill() })
 	defer timer.Stop()
-	<-p.exited
+	_ = <-p.exited // how it ended no longer matters
 }
 
 var _ running = (*process)(nil)

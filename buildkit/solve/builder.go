@@ -2,7 +2,6 @@ package solve
 
 import (
 	"context"
-	"log/slog"
 	"net"
 	"sync"
 
@@ -17,8 +16,6 @@ type Builder struct {
 	Dial func(ctx context.Context) (net.Conn, error)
 	// Auth answers who we are at a registry; nil means Docker's configuration.
 	Auth func(ctx context.Context, host string) (Credentials, error)
-	// Log is for developers; nil discards.
-	Log *slog.Logger
 
 	mu     sync.Mutex
 	conn   *client.Client
@@ -73,11 +70,4 @@ func (b *Builder) Close() error {
 	}
 	b.conn, b.first = nil, nil
 	return err
-}
-
-func (b *Builder) log() *slog.Logger {
-	if b.Log == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return b.Log
 }

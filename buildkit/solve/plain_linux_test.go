@@ -89,7 +89,7 @@ func TestHostError(t *testing.T) {
 
 func runAs(t *testing.T, u user) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "plain") // t.TempDir lies in a folder that only root may enter
+	dir, err := os.MkdirTemp("", "plain") //nolint:usetesting // t.TempDir lies in a folder that only root may enter
 	if err != nil {
 		t.Fatal(err)
 	}

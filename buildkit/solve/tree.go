@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -203,9 +204,9 @@ func (t *tree) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) error
 		skip = ""
 		switch err := fn(st.Path, &fsutil.DirEntryInfo{Stat: st.Clone()}, nil); {
 		case err == nil:
-		case err == filepath.SkipAll:
+		case errors.Is(err, filepath.SkipAll):
 			return nil
-		case err != filepath.SkipDir:
+		case !errors.Is(err, filepath.SkipDir):
 			return err
 		case st.IsDir():
 			skip = st.Path + sep

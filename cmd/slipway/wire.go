@@ -48,7 +48,7 @@ func (a *app) world() *world {
 	}
 	klog.SetSlogLogger(a.log()) // client-go writes to stderr otherwise
 	w := &world{solver: newSolver(state, a.flags.plainHTTP, a.waiting, a.log())}
-	w.builder = &solve.Builder{Dial: w.solver.Dial, Log: a.log()}
+	w.builder = &solve.Builder{Dial: w.solver.Dial}
 	images := &registry.Client{PlainHTTP: a.flags.plainHTTP, Content: w.builder, Log: a.log()}
 	w.cluster = &kube.Cluster{Kubeconfig: a.flags.kubeconfig, Context: a.flags.context, Namespace: a.flags.namespace, Log: a.log()}
 	w.tools = stages.Tools{

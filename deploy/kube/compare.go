@@ -20,8 +20,13 @@ const (
 // noise is what a server writes into every object, and what nobody wants in a diff.
 func noise() [][]string {
 	return [][]string{
-		{"metadata", "managedFields"}, {"metadata", "resourceVersion"}, {"metadata", "generation"}, {"metadata", "uid"},
-		{"metadata", "creationTimestamp"}, {"metadata", "selfLink"}, {"status"},
+		{"metadata", "managedFields"},
+		{"metadata", "resourceVersion"},
+		{"metadata", "generation"},
+		{"metadata", "uid"},
+		{"metadata", "creationTimestamp"},
+		{"metadata", "selfLink"},
+		{"status"},
 		{"metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration"}, // holds the values of Secrets in clear
 		{"metadata", "annotations", "deployment.kubernetes.io/revision"},
 	}

@@ -96,8 +96,10 @@ func TestRefusedByTheServer(t *testing.T) {
 	}{
 		"unauthorised": {http.StatusUnauthorized, status("Unauthorized", "Unauthorized"), "GET", "the server does not know who we are (check the credentials of the kubeconfig)"},
 		"forbidden":    {http.StatusForbidden, status("Forbidden", `configmaps is forbidden: User "me" cannot list resource "configmaps"`), "GET", `User "me" cannot list resource "configmaps"`},
-		"may not write": {http.StatusForbidden, status("Forbidden", `configmaps "conf" is forbidden: User "me" cannot patch resource "configmaps" in API group ""`), "PATCH",
-			`cannot patch resource`},
+		"may not write": {
+			http.StatusForbidden, status("Forbidden", `configmaps "conf" is forbidden: User "me" cannot patch resource "configmaps" in API group ""`), "PATCH",
+			`cannot patch resource`,
+		},
 		"broken": {http.StatusInternalServerError, status("InternalError", "etcd is gone"), "PATCH", "etcd is gone"},
 	} {
 		f := newFake(t)

@@ -162,8 +162,10 @@ func answer(w http.ResponseWriter, code int, body any) {
 }
 
 func status(reason, message string) map[string]any {
-	return map[string]any{"apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": reason, "message": message,
-		"code": map[string]int{"NotFound": 404, "BadRequest": 400, "Forbidden": 403, "Conflict": 409, "Unauthorized": 401}[reason]}
+	return map[string]any{
+		"apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": reason, "message": message,
+		"code": map[string]int{"NotFound": 404, "BadRequest": 400, "Forbidden": 403, "Conflict": 409, "Unauthorized": 401}[reason],
+	}
 }
 
 const little = `

@@ -48,8 +48,10 @@ spec:
 		_ = r.admin.Resource(definitions).Delete(ctx, "widgets."+group, metav1.DeleteOptions{})
 	})
 	said := r.apply(set)
-	want := []string{"created Namespace " + r.namespace, "created ConfigMap " + r.namespace + "/slipway.shop.rollout", "created CustomResourceDefinition widgets." + group,
-		"established CustomResourceDefinition widgets." + group, "created Widget " + r.namespace + "/w"}
+	want := []string{
+		"created Namespace " + r.namespace, "created ConfigMap " + r.namespace + "/slipway.shop.rollout", "created CustomResourceDefinition widgets." + group,
+		"established CustomResourceDefinition widgets." + group, "created Widget " + r.namespace + "/w",
+	}
 	if !slices.Equal(said, want) {
 		t.Errorf("got %q, want %q", said, want)
 	}
@@ -152,8 +154,10 @@ func TestRealForbidden(t *testing.T) {
 	text, err := json.Marshal(map[string]any{
 		"apiVersion": "v1", "kind": "Config", "current-context": "x",
 		"clusters": []any{map[string]any{"name": "x", "cluster": map[string]any{"server": as.Host, "certificate-authority-data": as.CAData, "certificate-authority": as.CAFile}}},
-		"users": []any{map[string]any{"name": "x", "user": map[string]any{"as": "nobody", "client-certificate-data": as.CertData, "client-certificate": as.CertFile,
-			"client-key-data": as.KeyData, "client-key": as.KeyFile, "token": as.BearerToken}}},
+		"users": []any{map[string]any{"name": "x", "user": map[string]any{
+			"as": "nobody", "client-certificate-data": as.CertData, "client-certificate": as.CertFile,
+			"client-key-data": as.KeyData, "client-key": as.KeyFile, "token": as.BearerToken,
+		}}},
 		"contexts": []any{map[string]any{"name": "x", "context": map[string]any{"cluster": "x", "user": "x"}}},
 	})
 	if err != nil {

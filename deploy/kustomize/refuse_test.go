@@ -47,8 +47,10 @@ func TestRefuses(t *testing.T) {
 		"below":              {"-- kustomization.yaml --\nresources: [b]\n-- b/kustomization.yaml --\nresources:\n- http://example.com/p\n", "b/kustomization.yaml:2: http://example.com/p is remote"},
 		"inline transformer": {"-- kustomization.yaml --\ntransformers:\n- |\n  " + strings.ReplaceAll(builtin, "\n", "\n  ") + "path: http://example.com/p\n", "is remote"},
 		"transformer file":   {"-- kustomization.yaml --\ntransformers: [t.yaml]\n-- t.yaml --\n" + builtin + "path: http://example.com/p\n", "t.yaml:4: http://example.com/p is remote"},
-		"patched transformer": {"-- kustomization.yaml --\ntransformers: [t]\n-- t/kustomization.yaml --\nresources: [t.yaml]\npatches: []\n-- t/t.yaml --\n" + builtin,
-			"t/kustomization.yaml:2: patches stands in a folder of transformers"},
+		"patched transformer": {
+			"-- kustomization.yaml --\ntransformers: [t]\n-- t/kustomization.yaml --\nresources: [t.yaml]\npatches: []\n-- t/t.yaml --\n" + builtin,
+			"t/kustomization.yaml:2: patches stands in a folder of transformers",
+		},
 		"helm":                           {"-- kustomization.yaml --\nhelmCharts: [{name: x}]\n", "kustomization.yaml:1: helm charts are not rendered"},
 		"no such file":                   {"-- kustomization.yaml --\nresources:\n- a.yaml\n- b.yaml\n-- a.yaml --\n", "kustomization.yaml:3: there is no b.yaml (resources names it)"},
 		"bad yaml":                       {"-- kustomization.yaml --\nresources: [a.yaml]\n-- a.yaml --\na: 1\nb: [\n", "a.yaml:"},

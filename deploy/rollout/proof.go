@@ -76,14 +76,14 @@ func inPlace(pod *corev1.Pod) time.Duration {
 }
 
 // check adds what pod says about one pinned container to r.
-func (r *proof) check(pod *corev1.Pod, pin deploy.Pin, s *snapshot) {
+func (p *proof) check(pod *corev1.Pod, pin deploy.Pin, s *snapshot) {
 	status := statusOf(pod, pin)
 	if status == nil || digestOf(status.ImageID) == "" {
 		reported := ""
 		if status != nil {
 			reported = status.ImageID
 		}
-		r.blank = orFirst(r.blank, &finding{
+		p.blank = orFirst(p.blank, &finding{
 			pod: pod, container: pin.Container, settle: blankFor,
 			cause: fmt.Sprintf("pod %s is ready but reports imageID %q, so nothing says which digest it runs", pod.Name, reported),
 			cure:  "see whether the node's container runtime reports image digests",
@@ -98,11 +98,11 @@ func (r *proof) check(pod *corev1.Pod, pin deploy.Pin, s *snapshot) {
 	a, known := s.answers[q]
 	switch {
 	case !known && !s.exact:
-		if !slices.Contains(r.open, q) {
-			r.open = append(r.open, q)
+		if !slices.Contains(p.open, q) {
+			p.open = append(p.open, q)
 		}
 	case a.err != nil:
-		r.blank = orFirst(r.blank, &finding{
+		p.blank = orFirst(p.blank, &finding{
 			pod: pod, container: pin.Container,
 			cause: fmt.Sprintf("pod %s runs %s, and the registry cannot say whether that is %s: %v", pod.Name, reported, pin.Digest, a.err),
 			cure:  "see whether the registry answers from here",
@@ -116,7 +116,7 @@ func (r *proof) check(pod *corev1.Pod, pin deploy.Pin, s *snapshot) {
 		if outdated(pod, status) {
 			f.settle = outdatedFor
 		}
-		r.wrong = orFirst(r.wrong, f)
+		p.wrong = orFirst(p.wrong, f)
 	}
 }
 

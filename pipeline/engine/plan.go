@@ -86,8 +86,10 @@ func (pl *Planner) selected(p *pipeline.Pipeline) ([]pipeline.Stage, error) {
 			for _, st := range p.Stages {
 				ids = append(ids, string(st.ID))
 			}
-			return nil, &pipeline.Error{Pos: p.Pos, Code: "unknown-stage",
-				Err: fmt.Errorf("no stage is called %q%s (want one of %s)", id, pipeline.Nearest(string(id), ids), strings.Join(ids, ", "))}
+			return nil, &pipeline.Error{
+				Pos: p.Pos, Code: "unknown-stage",
+				Err: fmt.Errorf("no stage is called %q%s (want one of %s)", id, pipeline.Nearest(string(id), ids), strings.Join(ids, ", ")),
+			}
 		}
 	}
 	if len(pl.Only) == 0 {

@@ -58,8 +58,10 @@ func TestGit(t *testing.T) {
 }
 
 func TestSlug(t *testing.T) {
-	for in, want := range map[string]string{"main": "main", "Feature/Some_thing": "feature-some-thing", "--x--": "x", "": "",
-		strings.Repeat("ab-", 40): strings.TrimSuffix(strings.Repeat("ab-", 21), "-")} {
+	for in, want := range map[string]string{
+		"main": "main", "Feature/Some_thing": "feature-some-thing", "--x--": "x", "": "",
+		strings.Repeat("ab-", 40): strings.TrimSuffix(strings.Repeat("ab-", 21), "-"),
+	} {
 		if got := facts.Slug(in); got != want {
 			t.Errorf("Slug(%q) = %q, want %q", in, got, want)
 		}
