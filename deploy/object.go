@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"cmp"
+	"maps"
 	"strings"
 )
 
@@ -23,6 +24,19 @@ func (o Object) Name() string { return o.text("metadata", "name") }
 
 // Namespace returns metadata.namespace; it is empty for an object that has none.
 func (o Object) Namespace() string { return o.text("metadata", "namespace") }
+
+// In returns o with metadata.namespace set. The body is copied as far as it changes.
+func (o Object) In(namespace string) Object {
+	meta, _ := o.Field("metadata").(map[string]any)
+	meta = maps.Clone(meta)
+	if meta == nil {
+		meta = map[string]any{}
+	}
+	meta["namespace"] = namespace
+	o.Body = maps.Clone(o.Body)
+	o.Body["metadata"] = meta
+	return o
+}
 
 // Group returns the API group, which is empty for the core group.
 func (o Object) Group() string {

@@ -29,9 +29,12 @@ func Facts() map[string]map[string]Type {
 	}
 }
 
-// ImageFields returns the fields of a value of type [Image].
-func ImageFields() map[string]Type {
-	return map[string]Type{"digest": String, "repository": String, "tags": List, "ref": String}
+// ImageFields returns the fields of a value of type [Image] or [Pushed].
+func ImageFields(t Type) map[string]Type {
+	if t == Pushed {
+		return map[string]Type{"digest": String, "repository": String, "tags": List, "ref": String}
+	}
+	return map[string]Type{"digest": String}
 }
 
 // A Place finds the position in the file of a byte of a text that stands there.

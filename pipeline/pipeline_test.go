@@ -132,5 +132,5 @@ func ExamplePlan_Unchecked() {
 		Unchecked: []error{errors.New("registry r.example: connection refused")},
 	}}}}
 	fmt.Println(plan.Unchecked())
-	// Output: registry r.example: connection refused
+	// Output: stage api: registry r.example: connection refused
 }

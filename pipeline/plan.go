@@ -1,9 +1,6 @@
 package pipeline
 
-import (
-	"context"
-	"errors"
-)
+import "context"
 
 // A Plan is everything a run will do, decided before anything is changed. It is
 // a plain value: print it, compare it, encode it as JSON, or give it to an
@@ -16,13 +13,16 @@ type Plan struct {
 	Scope       Scope            `json:"-"` // what was known while planning
 }
 
-// Unchecked returns what could not be checked while planning, joined, or nil.
+// Unchecked returns what could not be checked while planning, as an [ErrorList]
+// with the places of the stages, or nil.
 func (p *Plan) Unchecked() error {
-	var errs []error
+	var list ErrorList
 	for _, s := range p.Steps {
-		errs = append(errs, s.Unchecked...)
+		for _, err := range s.Unchecked {
+			list.Add(s.Pos, s.ID, "unchecked", err)
+		}
 	}
-	return errors.Join(errs...)
+	return list.Err()
 }
 
 // Effects returns how many changes the plan makes.

@@ -92,6 +92,13 @@ func (r *Results) Keep(ref Ref, v any) {
 	r.outputs[ref.Stage][ref.Output] = v
 }
 
+// Drop makes the outputs of step unknown.
+func (r *Results) Drop(step ID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.outputs, step)
+}
+
 // End notes how step ended.
 func (r *Results) End(step ID, status Status) {
 	r.mu.Lock()

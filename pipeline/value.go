@@ -22,6 +22,7 @@ const (
 	Map    Type = "map"
 	Secret Type = "secret"
 	Image  Type = "image"
+	Pushed Type = "pushed image" // an image that is in a repository, so that nodes can pull it
 )
 
 // An ImageRef is the value of type [Image]: a digest and where its content lies.

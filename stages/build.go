@@ -3,7 +3,6 @@ package stages
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"strings"
 
@@ -118,13 +117,13 @@ func (b *Build) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, e
 // act.Unchecked says why, when a registry did not tell what a base is.
 func (b *Build) spec(ctx context.Context, sc pipeline.Scope, act *pipeline.Action) (buildkit.Spec, string, error) {
 	spec := buildkit.Spec{
-		Context: filepath.Join(sc.Dir, b.Context), Include: b.Include, Dockerfile: b.Dockerfile,
+		Context: within(sc.Dir, b.Context), Include: b.Include, Dockerfile: b.Dockerfile,
 		Target: b.Target, Platforms: b.Platforms, Args: b.Args,
 		Contexts: map[string]buildkit.Context{}, Secrets: map[string]string{},
 	}
 	known := true
 	for name, v := range b.Contexts {
-		c, err := b.named(ctx, sc, v)
+		c, err := b.named(ctx, sc, v, act)
 		if err != nil {
 			return spec, "", err
 		}
@@ -163,43 +162,28 @@ func (b *Build) located(sc pipeline.Scope, err error) error {
 	if !errors.As(err, &solve) || solve.Line == 0 {
 		return err
 	}
-	file := filepath.Join(filepath.Dir(sc.File), b.Context, solve.File)
+	file := filepath.Join(within(filepath.Dir(sc.File), b.Context), solve.File)
 	return &pipeline.Error{Pos: pipeline.Pos{File: file, Line: solve.Line, Col: 1}, Code: "build-failed", Err: err}
 }
 
 // relative returns err with the context as the user wrote it.
 func (b *Build) relative(sc pipeline.Scope, err error) error {
-	written := "./" + strings.TrimPrefix(filepath.ToSlash(filepath.Clean(b.Context)), "./")
-	return errors.New(strings.ReplaceAll(err.Error(), filepath.Join(sc.Dir, b.Context), written))
+	written := filepath.ToSlash(filepath.Clean(b.Context))
+	if written != "." && !strings.HasPrefix(written, "..") && !filepath.IsAbs(b.Context) {
+		written = "./" + written
+	}
+	return errors.New(strings.ReplaceAll(err.Error(), within(sc.Dir, b.Context), written))
 }
 
 // named returns the named context that v is. While planning, an image that
 // another stage builds is known by its input key.
-func (b *Build) named(ctx context.Context, sc pipeline.Scope, v pipeline.Value) (buildkit.Context, error) {
+func (b *Build) named(ctx context.Context, sc pipeline.Scope, v pipeline.Value, act *pipeline.Action) (buildkit.Context, error) {
 	c := buildkit.Context{Key: keyOf(sc, v)}
 	if c.Key != "" || len(v.Refs()) > 0 {
 		return c, nil
 	}
-	ref, err := v.Text(sc)
-	if err != nil {
-		return c, &pipeline.Error{Pos: v.Pos, Code: "bad-value", Err: err}
-	}
-	img, err := b.registry.Resolve(ctx, ref)
-	if err != nil {
-		return c, &pipeline.Error{Pos: v.Pos, Code: "no-image", Err: fmt.Errorf("contexts: %w", err)}
-	}
-	return buildkit.Context{Key: img.Digest, Image: img}, nil
-}
-
-// keyOf returns the input key of the image that v is, if a stage gives it and
-// the key is known.
-func keyOf(sc pipeline.Scope, v pipeline.Value) string {
-	for _, r := range v.Refs() {
-		if key, err := sc.Output(pipeline.Ref{Stage: r.Stage, Output: "key"}); err == nil {
-			return fmt.Sprint(key)
-		}
-	}
-	return ""
+	img, err := literal(ctx, b.registry, sc, v, act)
+	return buildkit.Context{Key: img.Digest, Image: image(img)}, err
 }
 
 // build builds spec with what was promised while planning.

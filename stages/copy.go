@@ -2,6 +2,7 @@ package stages
 
 import (
 	"context"
+	"strings"
 
 	"github.com/slipway-ci/slipway/buildkit"
 	"github.com/slipway-ci/slipway/pipeline"
@@ -26,7 +27,15 @@ func (c *Copy) Check() []error { return c.To.check("to") }
 // Plan finds out whether the repository holds the image already.
 func (c *Copy) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, error) {
 	var act pipeline.Action
-	g, err := c.To.look(ctx, c.registry, sc, keyOf(sc, c.Image), &act)
+	var err error
+	key := keyOf(sc, c.Image)
+	if c.Image, err = settled(ctx, c.registry, sc, c.Image, &act); err != nil {
+		return act, err
+	}
+	if img, err := c.Image.Image(sc); err == nil && key == "" { // of an image from elsewhere, its digest is the key
+		_, key, _ = strings.Cut(img.Digest, ":")
+	}
+	g, err := c.To.look(ctx, c.registry, sc, key, &act)
 	if err != nil {
 		return act, err
 	}

@@ -44,6 +44,7 @@ type Deploy struct {
 	Namespace string `yaml:"namespace"` // of objects that name none; empty means the environment's
 
 	renderer Renderer
+	registry Registry
 	cluster  Cluster
 	rollout  Rollout
 }
@@ -59,6 +60,9 @@ func (d *Deploy) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, 
 	set := deploy.Set{
 		Pipeline: sc.Pipeline, Name: cmp.Or(d.Name, string(sc.Step)), Environment: sc.Environment.Name,
 		Namespace: cmp.Or(d.Namespace, sc.Environment.Namespace),
+	}
+	if err := d.settle(ctx, d.registry, sc, &act); err != nil {
+		return act, err
 	}
 	origins := d.origins(sc, objs)
 	if set.Objects, set.Pins, err = pin(sc, objs, origins); err != nil {
@@ -187,6 +191,6 @@ func tell(env *pipeline.Env, v deploy.Verdict) {
 
 // With returns d with the tools it needs, for those who make one without a file.
 func (d *Deploy) With(t Tools) *Deploy {
-	d.renderer, d.cluster, d.rollout = t.Renderer, t.Cluster, t.Rollout
+	d.renderer, d.registry, d.cluster, d.rollout = t.Renderer, t.Registry, t.Cluster, t.Rollout
 	return d
 }

@@ -36,16 +36,16 @@ func Kinds(t Tools) []pipeline.Kind {
 			return &Build{inputs: t.Inputs, builder: t.Builder, registry: t.Registry, copier: t.Copier}
 		}},
 		{Name: "exec", Summary: "run a command in an image", New: func() pipeline.Planner {
-			return &Exec{executor: t.Executor, memory: t.Memory}
+			return &Exec{executor: t.Executor, memory: t.Memory, registry: t.Registry}
 		}},
 		{Name: "copy", Summary: "put an image into a repository", New: func() pipeline.Planner {
 			return &Copy{registry: t.Registry, copier: t.Copier}
 		}},
 		{Name: "render", Summary: "write manifests with the digests of images to a file", New: func() pipeline.Planner {
-			return &Render{renderer: t.Renderer}
+			return &Render{renderer: t.Renderer, registry: t.Registry}
 		}},
 		{Name: "deploy", Summary: "render manifests, apply them and prove what runs", New: func() pipeline.Planner {
-			return &Deploy{renderer: t.Renderer, cluster: t.Cluster, rollout: t.Rollout}
+			return new(Deploy).With(t)
 		}},
 	}
 }

@@ -40,6 +40,7 @@ type Exec struct {
 
 	executor Executor
 	memory   Memory
+	registry Registry
 }
 
 // Check implements [pipeline.Checker].
@@ -56,12 +57,16 @@ func (e *Exec) Check() []error {
 
 // Plan finds out whether the command has to run: one that may be cached and has
 // succeeded with the same image and words has not.
-func (e *Exec) Plan(_ context.Context, sc pipeline.Scope) (pipeline.Action, error) {
+func (e *Exec) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, error) {
 	var words []string
 	for _, w := range e.Command {
 		words = append(words, word(sc, w))
 	}
 	act := pipeline.Action{Effects: []pipeline.Effect{{Verb: "run", Object: e.image(), Detail: strings.Join(words, " ")}}}
+	var err error
+	if e.Image, err = settled(ctx, e.registry, sc, e.Image, &act); err != nil {
+		return act, err
+	}
 	key, err := e.key(sc)
 	if err != nil {
 		return act, err
@@ -113,11 +118,11 @@ func (e *Exec) key(sc pipeline.Scope) (string, error) {
 	}
 	img := keyOf(sc, e.Image)
 	if img == "" {
-		ref, err := e.Image.Text(sc)
-		if err != nil || !strings.Contains(ref, "@sha256:") {
+		ref, err := e.Image.Image(sc)
+		if err != nil {
 			return "", nil //nolint:nilerr // a promise: the command runs
 		}
-		img = ref
+		img = ref.Digest
 	}
 	in := struct {
 		Version                               int

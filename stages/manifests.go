@@ -24,7 +24,7 @@ type Renderer interface {
 // kinds render and deploy have them in common.
 type Manifests struct {
 	Kustomize string                    `yaml:"kustomize,required"` // folder with a kustomization
-	Images    map[string]pipeline.Value `yaml:"images,image"`       // by repository, as it stands in the rendered manifests
+	Images    map[string]pipeline.Value `yaml:"images,pushed"`      // by repository, as it stands in the rendered manifests
 }
 
 // An origin says where the digest of a repository comes from.
@@ -36,7 +36,7 @@ type origin struct {
 
 // render returns the objects of the folder, as they are written.
 func (m Manifests) render(ctx context.Context, r Renderer, sc pipeline.Scope) ([]deploy.Object, error) {
-	objs, err := r.Render(ctx, filepath.Join(sc.Dir, m.Kustomize))
+	objs, err := r.Render(ctx, within(sc.Dir, m.Kustomize))
 	var none *deploy.NoKustomizationError
 	if errors.As(err, &none) {
 		return nil, &pipeline.FieldError{Field: "kustomize", Code: "no-kustomization", Err: err}
@@ -50,6 +50,18 @@ func (m Manifests) render(ctx context.Context, r Renderer, sc pipeline.Scope) ([
 		}
 	}
 	return objs, nil
+}
+
+// settle replaces the images that are named by their references.
+func (m *Manifests) settle(ctx context.Context, r Registry, sc pipeline.Scope, act *pipeline.Action) error {
+	for name, v := range m.Images {
+		v, err := settled(ctx, r, sc, v, act)
+		if err != nil {
+			return err
+		}
+		m.Images[name] = v
+	}
+	return nil
 }
 
 // origins returns the images that containers of objs are pinned to: those that
@@ -81,6 +93,7 @@ func pin(sc pipeline.Scope, objs []deploy.Object, origins []origin) ([]deploy.Ob
 		im := deploy.Image{Name: o.name, Digest: deploy.Unknown, Ref: o.name + "@" + deploy.Unknown}
 		ref, err := o.value.Image(sc)
 		switch {
+		case err == nil && ref.Digest == "": // the registry that was asked did not say
 		case err == nil && ref.Repository == "":
 			return nil, nil, &pipeline.FieldError{
 				Field: "images." + o.name, Code: "not-pushed",

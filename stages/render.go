@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ type Render struct {
 	To        string `yaml:"to,required"` // the file, relative to the pipeline file
 
 	renderer Renderer
+	registry Registry
 }
 
 // Plan renders, and compares with the file that is there.
@@ -27,6 +29,9 @@ func (r *Render) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, 
 		return pipeline.Action{}, err
 	}
 	act := pipeline.Action{Uses: repositories(objs)}
+	if err := r.settle(ctx, r.registry, sc, &act); err != nil {
+		return act, err
+	}
 	origins := r.origins(sc, objs)
 	preview, _, err := pin(sc, objs, origins)
 	if err != nil {
@@ -37,10 +42,9 @@ func (r *Render) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, 
 	if err != nil {
 		return act, err
 	}
-	file := filepath.Join(sc.Dir, r.To)
-	have, err := os.ReadFile(file)
+	have, err := read(sc.Dir, r.To)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return act, &pipeline.FieldError{Field: "to", Code: "unreadable", Err: err}
+		return act, &pipeline.FieldError{Field: "to", Code: "unreadable", Err: fmt.Errorf("%w (want a path below the pipeline file's folder)", err)}
 	}
 	if err == nil && bytes.Equal(have, text) {
 		act.Notes = []string{r.To + " is as it should be"}
@@ -56,25 +60,35 @@ func (r *Render) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, 
 		if err != nil {
 			return err
 		}
-		return replace(file, text)
+		return replace(sc.Dir, r.To, text)
 	}
 	return act, nil
 }
 
-// replace writes a file whole or not at all: under another name first. A link
-// is replaced, not followed.
-func replace(file string, text []byte) error {
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return err
+// read returns a file below dir; links that lead out of it are not followed.
+func read(dir, name string) ([]byte, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(file), ".slipway-*")
+	defer root.Close()
+	return root.ReadFile(name)
+}
+
+// replace writes a file below dir whole or not at all: under another name first.
+// A link in its place is replaced, and one on the way out of dir is not followed.
+func replace(dir, name string, text []byte) error {
+	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(text)
-	if err := errors.Join(err, tmp.Chmod(0o644), tmp.Close()); err != nil {
+	defer root.Close()
+	if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
-	return os.Rename(tmp.Name(), file)
+	tmp := filepath.Join(filepath.Dir(name), ".slipway-"+filepath.Base(name))
+	if err := root.WriteFile(tmp, text, 0o644); err != nil {
+		return errors.Join(err, root.Remove(tmp))
+	}
+	return root.Rename(tmp, name)
 }

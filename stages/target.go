@@ -91,7 +91,7 @@ func (t Target) tags(sc pipeline.Scope) ([]string, error) {
 // outputs are what a stage promises whose image is in a repository.
 func (t Target) outputs() map[string]pipeline.Type {
 	return map[string]pipeline.Type{
-		"image": pipeline.Image, "digest": pipeline.String, "key": pipeline.String,
+		"image": pipeline.Pushed, "digest": pipeline.String, "key": pipeline.String,
 		"repository": pipeline.String, "tags": pipeline.List, "ref": pipeline.String,
 	}
 }
@@ -174,7 +174,7 @@ func (g *goal) promise(step pipeline.ID, act *pipeline.Action) {
 		act.Outputs["key"] = pipeline.Known(g.key)
 	}
 	if g.there.Digest == "" {
-		act.Outputs["image"] = pipeline.Promise(step, "image", pipeline.Image)
+		act.Outputs["image"] = pipeline.Promise(step, "image", pipeline.Pushed)
 		act.Outputs["digest"] = pipeline.Promise(step, "digest", pipeline.String)
 		act.Outputs["ref"] = pipeline.Promise(step, "ref", pipeline.String)
 		return
@@ -199,14 +199,6 @@ func (g *goal) keep(env *pipeline.Env, img buildkit.Image) {
 	env.Keep("image", reference(img))
 	env.Keep("digest", img.Digest)
 	env.Keep("ref", img.Ref())
-}
-
-func reference(img buildkit.Image) pipeline.ImageRef {
-	return pipeline.ImageRef{Digest: img.Digest, Repository: img.Repository, Tags: img.Tags}
-}
-
-func image(ref pipeline.ImageRef) buildkit.Image {
-	return buildkit.Image{Digest: ref.Digest, Repository: ref.Repository, Tags: ref.Tags}
 }
 
 func list(words []string) []any {

@@ -229,7 +229,7 @@ func (p *process) end() {
 	_ = p.ctl.Close()
 	timer := time.AfterFunc(closeTime, func() { _ = p.cmd.Process.Kill() })
 	defer timer.Stop()
-	_ = <-p.exited // how it ended no longer matters
+	<-p.exited //nolint:errcheck // how it ended no longer matters
 }
 
 var _ running = (*process)(nil)

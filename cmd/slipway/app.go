@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/slipway-ci/slipway/pipeline"
 	"github.com/slipway-ci/slipway/pipeline/report"
 )
 
@@ -59,45 +60,49 @@ Green means the digest you built is what runs. Red tells you why.`,
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return fmt.Errorf("%w: %w (see %s --help)", errUsage, err, c.CommandPath())
+		return usagef("%w (see %s --help)", err, c.CommandPath())
 	})
 	root.PersistentFlags().BoolVarP(&a.flags.verbose, "verbose", "v", false, "write what developers of slipway want to know")
 	root.AddCommand(a.validate(), a.plan(), a.run(), a.build(), a.deploy(), a.render(), a.registry(), a.version())
-	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return a.twins(c.Flags()) }
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		if err := a.twins(c.Flags()); err != nil {
+			return err
+		}
+		if o := a.flags.output; o != "" && o != "text" && o != "json" {
+			return usagef("--output %s%s (want text or json)", o, pipeline.Nearest(o, []string{"text", "json"}))
+		}
+		return nil
+	}
 	err := root.ExecuteContext(ctx)
 	var told *toldError
-	if err == nil || errors.As(err, &told) && told.err == nil {
-		if told != nil {
-			return told.code
-		}
+	switch {
+	case err == nil:
 		return exitOK
-	}
-	if strings.HasPrefix(err.Error(), "unknown command") || strings.HasPrefix(err.Error(), "accepts ") || strings.HasPrefix(err.Error(), "required flag") {
-		err = fmt.Errorf("%w: %s (see slipway --help)", errUsage, strings.Join(strings.Fields(err.Error()), " "))
+	case errors.As(err, &told):
+		return told.code
+	case strings.HasPrefix(err.Error(), "unknown command"): // cobra has no type for it
+		err = usagef("%s (see slipway --help)", strings.Join(strings.Fields(err.Error()), " "))
 	}
 	code := exitCode(err)
 	if a.flags.output == "json" && code == exitUsage {
-		_ = report.ErrorsJSON(report.MaskWriter(a.stdout, a.secrets...), err)
+		_ = report.ErrorsJSON(a.mask(a.stdout), err)
 		return code
 	}
-	report.Errors(report.MaskWriter(a.stderr, a.secrets...), unmarked(err), readSource)
+	report.Errors(a.mask(a.stderr), err, readSource)
 	return code
 }
 
 // A toldError ends the command with a code; all there is to say has been said.
-type toldError struct {
-	code int
-	err  error
-}
+type toldError struct{ code int }
 
 func (e *toldError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
 
-// unmarked takes the mark of a usage error off its text.
-func unmarked(err error) error {
-	if text, ok := strings.CutPrefix(err.Error(), errUsage.Error()+": "); ok {
-		return errors.New(text)
+// noArgs refuses arguments.
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("%s takes no arguments, but was given %q (see %s --help)", c.CommandPath(), args[0], c.CommandPath())
 	}
-	return err
+	return nil
 }
 
 // twins sets every flag that was not given from its environment variable:
@@ -106,9 +111,9 @@ func (a *app) twins(set *pflag.FlagSet) error {
 	var errs []error
 	set.VisitAll(func(f *pflag.Flag) {
 		name := "SLIPWAY_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-		if text, ok := a.env(name); ok && !f.Changed {
+		if text, ok := a.env(name); ok && text != "" && !f.Changed {
 			if err := set.Set(f.Name, text); err != nil {
-				errs = append(errs, fmt.Errorf("%w: environment variable %s: %w", errUsage, name, err))
+				errs = append(errs, usagef("environment variable %s: %w", name, err))
 			}
 		}
 	})
@@ -164,7 +169,17 @@ func (a *app) log() *slog.Logger {
 	if !a.flags.verbose {
 		return slog.New(slog.DiscardHandler)
 	}
-	return slog.New(slog.NewTextHandler(report.MaskWriter(a.stderr, a.secrets...), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	return slog.New(slog.NewTextHandler(masked{a}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// mask returns a writer that hides the secrets known by now.
+func (a *app) mask(w io.Writer) io.Writer { return report.MaskWriter(w, a.secrets...) }
+
+// masked is stderr without the secrets that are known by now.
+type masked struct{ *app }
+
+func (m masked) Write(b []byte) (int, error) {
+	return m.mask(m.stderr).Write(b)
 }
 
 // readSource returns the text of a file for an excerpt.

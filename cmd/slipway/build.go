@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -36,14 +34,14 @@ func ofKind(p *pipeline.Pipeline, kind string, names []string) ([]pipeline.ID, e
 		st := p.Stage(pipeline.ID(n))
 		switch {
 		case st == nil:
-			return nil, fmt.Errorf("%w: no stage is called %q", errUsage, n)
+			return nil, usagef("no stage is called %q", n)
 		case st.Kind != kind:
-			return nil, fmt.Errorf("%w: stage %s is of kind %s, not %s", errUsage, n, st.Kind, kind)
+			return nil, usagef("stage %s is of kind %s, not %s", n, st.Kind, kind)
 		}
 		found = append(found, st.ID)
 	}
 	if len(found) == 0 {
-		return nil, errors.Join(errUsage, fmt.Errorf("no stage is of kind %s", kind))
+		return nil, usagef("no stage is of kind %s", kind)
 	}
 	return found, nil
 }

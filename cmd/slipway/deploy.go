@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -34,7 +35,7 @@ func (a *app) deploy() *cobra.Command {
 and stays until it can prove what runs. It is for those who keep their builds.`,
 		Example: `  slipway deploy -k deploy/overlays/staging -n shop \
     --image ghcr.io/acme/web=ghcr.io/acme/web:v1@sha256:…`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.runPlan(c.Context(), func(ctx context.Context, w *world) (*pipeline.Plan, error) {
 				return a.bare(ctx, w, b)
@@ -58,7 +59,7 @@ func (b *bare) flags(c *cobra.Command) {
 // bare plans a pipeline with one stage, which is made of flags.
 func (a *app) bare(ctx context.Context, w *world, b bare) (*pipeline.Plan, error) {
 	if b.kustomize == "" {
-		return nil, fmt.Errorf("%w: which folder? (name it with -k, or use slipway run for a pipeline file)", errUsage)
+		return nil, usagef("which folder? (name it with -k, or use slipway run for a pipeline file)")
 	}
 	body := &stages.Deploy{Manifests: stages.Manifests{Kustomize: b.kustomize, Images: map[string]pipeline.Value{}}, Namespace: a.flags.namespace}
 	for _, im := range b.images {
@@ -76,7 +77,10 @@ func (a *app) bare(ctx context.Context, w *world, b bare) (*pipeline.Plan, error
 	// Two kustomizations must not share an inventory: the name comes from the path.
 	body.Name = b.name
 	if body.Name == "" {
-		body.Name = facts.Slug(filepath.ToSlash(filepath.Clean(b.kustomize)))
+		path := filepath.ToSlash(filepath.Clean(b.kustomize))
+		if body.Name = facts.Slug(path); body.Name != path {
+			body.Name = fmt.Sprintf("%.40s-%x", body.Name, sha256.Sum256([]byte(path)))[:min(40, len(body.Name))+9]
+		}
 	}
 	p := &pipeline.Pipeline{Name: facts.Slug(filepath.Base(dir)), Dir: dir, Stages: []pipeline.Stage{st}}
 	return new(engine.Planner).Plan(ctx, p, pipeline.Scope{})
@@ -87,7 +91,7 @@ func image(s string) (string, pipeline.ImageRef, error) {
 	name, ref, ok := strings.Cut(s, "=")
 	repository, digest, pinned := strings.Cut(ref, "@")
 	if !ok || name == "" || !pinned || !strings.HasPrefix(digest, "sha256:") || len(digest) != len("sha256:")+64 {
-		return "", pipeline.ImageRef{}, fmt.Errorf("%w: --image %s (want NAME=REPOSITORY[:TAG]@sha256:…)", errUsage, s)
+		return "", pipeline.ImageRef{}, usagef("--image %s (want NAME=REPOSITORY[:TAG]@sha256:…)", s)
 	}
 	im := pipeline.ImageRef{Repository: repository, Digest: digest}
 	if i := strings.LastIndexByte(repository, ':'); i > strings.LastIndexByte(repository, '/') {
@@ -104,7 +108,7 @@ func (f flagged) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, 
 	act, err := f.Planner.Plan(ctx, sc)
 	var field *pipeline.FieldError
 	if errors.As(err, &field) {
-		return act, fmt.Errorf("%w: --%s: %w", errUsage, strings.Replace(field.Field, "images.", "image ", 1), field.Err)
+		return act, usagef("--%s: %w", strings.Replace(field.Field, "images.", "image ", 1), field.Err)
 	}
 	return act, err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/slipway-ci/slipway/buildkit"
 	"github.com/slipway-ci/slipway/deploy"
@@ -34,8 +35,13 @@ const (
 	failedWhileRunning  = "failed"
 )
 
-// errUsage marks errors about the command line.
-var errUsage = errors.New("usage")
+// A usageError is about the command line.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// usagef returns a usageError with a text as fmt.Errorf makes it.
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 // exitCode returns the code that says what err is about. The order matters:
 // what stopped the run comes before what stopped because of it, and a registry
@@ -52,9 +58,11 @@ func exitCode(err error) int {
 		rollout  *deploy.RolloutError
 		cluster  *deploy.ClusterError
 		object   *deploy.ObjectError
+		conflict *deploy.ConflictError
 		moved    *deploy.MovedError
 		file     *pipeline.Error
 		field    *pipeline.FieldError
+		usage    usageError
 	)
 	switch {
 	case err == nil:
@@ -74,7 +82,7 @@ func exitCode(err error) int {
 	case errors.As(err, &rollout):
 		return exitRollout
 	case errors.As(err, &object):
-		if errors.As(err, &file) && file.Code == failedWhilePlanning {
+		if errors.As(err, &file) && file.Code == failedWhilePlanning && !errors.As(err, &conflict) {
 			return exitUsage
 		}
 		return exitRollout
@@ -84,7 +92,7 @@ func exitCode(err error) int {
 		return exitCluster
 	case errors.As(err, &timeout):
 		return exitTimeout
-	case errors.Is(err, errUsage), errors.As(err, &field):
+	case errors.As(err, &usage), errors.As(err, &field):
 		return exitUsage
 	case errors.As(err, &file) && file.Code != failedWhileRunning:
 		return exitUsage

@@ -13,6 +13,7 @@ import (
 	"github.com/slipway-ci/slipway/pipeline/engine"
 	"github.com/slipway-ci/slipway/pipeline/expr"
 	"github.com/slipway-ci/slipway/pipeline/facts"
+	"github.com/slipway-ci/slipway/pipeline/report"
 	"github.com/slipway-ci/slipway/pipeline/syntax"
 	"github.com/slipway-ci/slipway/stages"
 )
@@ -29,17 +30,22 @@ func (a *app) load(tools stages.Tools) (*pipeline.Pipeline, error) {
 	fail := func(code string, err error) error {
 		return pipeline.ErrorList{{Pos: pipeline.Pos{File: name}, Code: code, Err: err}}
 	}
-	f, err := os.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
+	info, err := os.Stat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, fail("no-file", errors.New("no such file (name the pipeline file with -f)"))
+	case err != nil:
+		return nil, fail("unreadable", err)
+	case info.IsDir():
+		return nil, fail("unreadable", errors.New("is a folder (name the file in it: -f "+strings.TrimSuffix(name, "/")+"/slipway.yaml)"))
+	case !info.Mode().IsRegular():
+		return nil, fail("unreadable", errors.New("is no regular file"))
 	}
+	f, err := os.Open(name)
 	if err != nil {
 		return nil, fail("unreadable", err)
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return nil, fail("unreadable", errors.New("is a folder (name the file in it: -f "+strings.TrimSuffix(name, "/")+"/slipway.yaml)"))
-	}
 	text, err := io.ReadAll(io.LimitReader(f, maxFile))
 	if err != nil {
 		return nil, fail("unreadable", err)
@@ -58,13 +64,10 @@ func (a *app) chosen(p *pipeline.Pipeline) (pipeline.Environment, error) {
 	switch {
 	case ok:
 	case a.flags.environment != "":
-		return env, fmt.Errorf("%w: no environment is called %q%s (the file has %s)", errUsage, a.flags.environment,
+		return env, usagef("no environment is called %q%s (the file has %s)", a.flags.environment,
 			pipeline.Nearest(a.flags.environment, names), orNone(names))
 	case len(names) > 0:
-		return env, fmt.Errorf("%w: no environment is chosen (name one with -e: %s)", errUsage, strings.Join(names, ", "))
-	}
-	if a.flags.namespace != "" {
-		env.Namespace = a.flags.namespace
+		return env, usagef("no environment is chosen (name one with -e: %s)", strings.Join(names, ", "))
 	}
 	return env, nil
 }
@@ -82,7 +85,7 @@ func (a *app) scope(ctx context.Context, p *pipeline.Pipeline, env pipeline.Envi
 	for _, v := range a.flags.vars {
 		name, value, ok := strings.Cut(v, "=")
 		if !ok {
-			return pipeline.Scope{}, fmt.Errorf("%w: --var %s (want NAME=VALUE)", errUsage, v)
+			return pipeline.Scope{}, usagef("--var %s (want NAME=VALUE)", v)
 		}
 		set[name] = value
 	}
@@ -91,6 +94,11 @@ func (a *app) scope(ctx context.Context, p *pipeline.Pipeline, env pipeline.Envi
 		return pipeline.Scope{}, err
 	}
 	a.secrets = p.Secrets(vars)
+	for _, s := range a.secrets {
+		if len(s) < report.Shortest {
+			fmt.Fprintf(a.stderr, "warning: a secret has less than %d characters: it is not hidden in logs\n", report.Shortest)
+		}
+	}
 	return pipeline.Scope{Environment: env, Facts: map[string]any{
 		"vars": vars,
 		"environment": map[string]any{
@@ -120,8 +128,11 @@ func (a *app) planFor(ctx context.Context, w *world, p *pipeline.Pipeline, env p
 	if w.cluster.Context == "" {
 		w.cluster.Context = env.Context
 	}
-	if env.Protected && len(a.flags.only)+len(a.flags.skip) > 0 {
-		return nil, fmt.Errorf("%w: environment %s is protected (leave out --only and --skip)", errUsage, env.Name)
+	if env.Protected && (len(a.flags.only)+len(a.flags.skip) > 0 || choose != nil) {
+		return nil, usagef("environment %s is protected, so all of its stages run (leave out --only and --skip, and use slipway run)", env.Name)
+	}
+	if a.flags.namespace != "" {
+		env.Namespace = a.flags.namespace
 	}
 	sc, err := a.scope(ctx, p, env)
 	if err != nil {

@@ -17,7 +17,7 @@ func (a *app) plan() *cobra.Command {
 		Long: `Plan prints everything that a run would do. It needs neither cluster nor
 registry: what could not be checked without them is listed. Without -e it plans
 every environment of the file.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			w := a.world()
 			p, err := a.load(w.tools)
@@ -33,6 +33,7 @@ every environment of the file.`,
 				envs = []pipeline.Environment{env}
 			}
 			changes := 0
+			var plans []*pipeline.Plan
 			for _, env := range envs {
 				w := a.world() // one for each: environments may be in different clusters
 				plan, err := a.planFor(c.Context(), w, p, env, nil)
@@ -40,13 +41,14 @@ every environment of the file.`,
 					return err
 				}
 				changes += plan.Effects()
-				print := report.Plan
-				if a.flags.output == "json" {
-					print = report.PlanJSON
-				}
-				if err := print(report.MaskWriter(a.stdout, a.secrets...), plan); err != nil {
-					return err
-				}
+				plans = append(plans, plan)
+			}
+			print := report.Plans
+			if a.flags.output == "json" {
+				print = report.PlansJSON
+			}
+			if err := print(a.mask(a.stdout), plans); err != nil {
+				return err
 			}
 			if detailed && changes > 0 {
 				return &toldError{code: exitChanges}

@@ -1,11 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,37 +20,58 @@ import (
 // A record is what stays of a run, in .slipway/runs/<id> beside the pipeline
 // file: the journal with every event, and the release.
 type record struct {
-	dir     string
+	dir     *os.Root
+	mask    func(io.Writer) io.Writer
 	journal *os.File
 	write   pipeline.Sink
 	release *pipeline.Release
 	verdict map[pipeline.ID][]pipeline.Event
 }
 
-func newRecord(plan *pipeline.Plan) (*record, error) {
+func newRecord(plan *pipeline.Plan, mask func(io.Writer) io.Writer) (_ *record, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("keep a record of the run: %w", err)
+		}
+	}()
 	now := time.Now().UTC()
-	r := &record{
-		release: &pipeline.Release{Version: 1, Pipeline: plan.Pipeline, Environment: plan.Environment, Started: now},
-		verdict: map[pipeline.ID][]pipeline.Event{},
+	r := &record{mask: mask, verdict: map[pipeline.ID][]pipeline.Event{}}
+	r.release = &pipeline.Release{Version: 1, ID: now.Format("20060102-150405-") + suffix(), Pipeline: plan.Pipeline, Environment: plan.Environment, Started: now}
+	if git, ok := fact(plan.Scope, "git").(map[string]any); ok {
+		r.release.Commit, _ = git["sha"].(string)
+		r.release.Dirty, _ = git["dirty"].(bool)
 	}
-	r.release.ID = now.Format("20060102-150405-") + suffix()
-	r.dir = filepath.Join(plan.Scope.Dir, ".slipway", "runs", r.release.ID)
-	if err := os.MkdirAll(r.dir, 0o755); err != nil {
-		return nil, fmt.Errorf("keep a record of the run: %w", err)
+	top, err := os.OpenRoot(plan.Scope.Dir) // links that lead out of it are not followed
+	if err != nil {
+		return nil, err
+	}
+	defer top.Close()
+	dir := filepath.Join(".slipway", "runs", r.release.ID)
+	if err := top.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
 	}
 	// So that nobody commits it by accident.
-	ignore := filepath.Join(plan.Scope.Dir, ".slipway", ".gitignore")
-	if _, err := os.Stat(ignore); errors.Is(err, fs.ErrNotExist) {
-		if err := os.WriteFile(ignore, []byte("*\n"), 0o644); err != nil {
-			return nil, fmt.Errorf("keep a record of the run: %w", err)
+	if _, err := top.Lstat(".slipway/.gitignore"); errors.Is(err, fs.ErrNotExist) {
+		if err := top.WriteFile(".slipway/.gitignore", []byte("*\n"), 0o644); err != nil {
+			return nil, err
 		}
 	}
-	var err error
-	if r.journal, err = os.Create(filepath.Join(r.dir, "journal.jsonl")); err != nil {
-		return nil, fmt.Errorf("keep a record of the run: %w", err)
+	if r.dir, err = top.OpenRoot(dir); err != nil {
+		return nil, err
+	}
+	if r.journal, err = r.dir.Create("journal.jsonl"); err != nil {
+		return nil, err
 	}
 	r.write = report.JSON(r.journal)
 	return r, nil
+}
+
+// fact returns a fact that may have to be found out.
+func fact(sc pipeline.Scope, name string) any {
+	if lazy, ok := sc.Facts[name].(func() any); ok {
+		return lazy()
+	}
+	return sc.Facts[name]
 }
 
 func suffix() string {
@@ -67,20 +89,32 @@ func (r *record) sink(ev pipeline.Event) {
 }
 
 // save writes the release.
-func (r *record) save(res *engine.Result) error {
+func (r *record) save(plan *pipeline.Plan, res *engine.Result) error {
 	r.release.Finished, r.release.Status, r.release.Steps = time.Now().UTC(), res.Status, res.Steps
 	for i := range r.release.Steps {
 		r.release.Steps[i].Verdicts = r.verdict[r.release.Steps[i].ID]
 	}
-	b, err := json.MarshalIndent(r.release, "", "  ")
-	if err != nil {
+	for name, v := range plan.Outputs {
+		got, err := v.Eval(res.Scope)
+		if err != nil || v.Secret() {
+			continue // of a step that did not come about
+		}
+		if r.release.Outputs == nil {
+			r.release.Outputs = map[string]any{}
+		}
+		r.release.Outputs[name] = got
+	}
+	var text bytes.Buffer
+	if err := report.ReleaseJSON(r.mask(&text), r.release); err != nil {
 		return err
 	}
-	tmp := filepath.Join(r.dir, ".release.json")
-	if err := os.WriteFile(tmp, append(b, '\n'), 0o644); err != nil {
+	if err := r.dir.WriteFile(".release.json", text.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("keep a record of the run: %w", err)
 	}
-	return os.Rename(tmp, filepath.Join(r.dir, "release.json"))
+	return r.dir.Rename(".release.json", "release.json")
 }
 
-func (r *record) close() { _ = r.journal.Close() }
+func (r *record) close() {
+	_ = r.journal.Close()
+	_ = r.dir.Close()
+}

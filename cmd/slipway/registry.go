@@ -14,12 +14,17 @@ import (
 )
 
 func (a *app) registry() *cobra.Command {
-	c := &cobra.Command{Use: "registry", Short: "A small registry, for trying things out"}
+	c := &cobra.Command{
+		Use: "registry", Short: "A small registry, for trying things out",
+		RunE: func(*cobra.Command, []string) error {
+			return usagef("what about the registry? (want slipway registry serve)")
+		},
+	}
 	var addr, dir string
 	serve := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve a registry from a folder until interrupted",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.serve(c.Context(), addr, &registry.Server{Dir: dir, Log: a.log()})
 		},
@@ -34,7 +39,7 @@ func (a *app) registry() *cobra.Command {
 func (a *app) serve(ctx context.Context, addr string, h http.Handler) error {
 	lis, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return usagef("%w", err)
 	}
 	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
 	fmt.Fprintf(a.stderr, "registry listens on %s\n", lis.Addr())

@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -41,6 +41,9 @@ func (a *app) rendered(ctx context.Context, w *world, b bare) (*pipeline.Plan, e
 func (a *app) previews(plan *pipeline.Plan, names []string) error {
 	wanted := map[pipeline.ID]bool{}
 	for _, n := range names {
+		if !slices.ContainsFunc(plan.Steps, func(s pipeline.Step) bool { return s.ID == pipeline.ID(n) && s.Preview != nil }) {
+			return usagef("no stage called %q renders manifests", n)
+		}
 		wanted[pipeline.ID(n)] = true
 	}
 	printed := 0
@@ -60,7 +63,7 @@ func (a *app) previews(plan *pipeline.Plan, names []string) error {
 		}
 	}
 	if printed == 0 {
-		return errors.Join(errUsage, errors.New("no stage renders manifests (want one of kind deploy or render)"))
+		return usagef("no stage renders manifests (want one of kind deploy or render)")
 	}
 	return nil
 }

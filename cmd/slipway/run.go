@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -18,7 +17,7 @@ func (a *app) run() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Build, push, roll out, and prove what runs",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.runPlan(c.Context(), func(ctx context.Context, w *world) (*pipeline.Plan, error) {
 				return a.planned(ctx, w, nil)
@@ -44,14 +43,17 @@ func (a *app) runPlan(ctx context.Context, make func(context.Context, *world) (*
 	if err := plan.Unchecked(); err != nil {
 		return err
 	}
-	rec, err := newRecord(plan)
+	if git, ok := fact(plan.Scope, "git").(map[string]any); ok && plan.Scope.Environment.Protected && git["dirty"] == true {
+		return usagef("environment %s is protected, and the tree has changes that no commit holds (commit or remove them)", plan.Environment)
+	}
+	rec, err := newRecord(plan, a.mask)
 	if err != nil {
 		return err
 	}
 	defer rec.close()
 	runner := engine.Runner{Parallel: a.flags.parallel, Sink: report.Mask(report.Tee(rec.sink, ui), a.secrets...)}
 	res, err := runner.Run(ctx, plan)
-	if saved := rec.save(res); err == nil {
+	if saved := rec.save(plan, res); err == nil {
 		err = saved
 	}
 	a.conclude(plan, rec)
@@ -61,7 +63,7 @@ func (a *app) runPlan(ctx context.Context, make func(context.Context, *world) (*
 // conclude prints what came of the run: verdicts are what users came for, so
 // they go to stdout, last.
 func (a *app) conclude(plan *pipeline.Plan, rec *record) {
-	out := report.MaskWriter(a.stdout, a.secrets...)
+	out := a.mask(a.stdout)
 	if a.flags.output == "json" {
 		_ = report.ReleaseJSON(out, rec.release)
 		return
@@ -98,6 +100,6 @@ func (a *app) sink() (pipeline.Sink, error) {
 			return width
 		}), nil
 	}
-	return nil, fmt.Errorf("%w: --progress %s%s (want auto, tty, plain, rawjson or quiet)", errUsage, mode,
+	return nil, usagef("--progress %s%s (want auto, tty, plain, rawjson or quiet)", mode,
 		pipeline.Nearest(mode, []string{"auto", "tty", "plain", "rawjson", "quiet"}))
 }

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/slipway-ci/slipway/deploy"
@@ -34,11 +35,15 @@ func (w workload) verdict() deploy.Verdict {
 // no status worth waiting for. Objects without a change were left alone.
 func workloads(set deploy.Set, changes []deploy.Change) (judged []workload, applied []deploy.Object) {
 	changed := map[string]bool{}
+	// The set may leave out a namespace that the cluster's changes name.
+	key := func(o deploy.Object) string {
+		return o.APIVersion() + " " + o.Kind() + " " + cmp.Or(o.Namespace(), set.Namespace) + "/" + o.Name()
+	}
 	for _, c := range changes {
-		changed[c.Object.APIVersion()+" "+c.Object.String()] = c.Op != deploy.Unchanged
+		changed[key(c.Object)] = c.Op != deploy.Unchanged
 	}
 	for _, o := range set.Objects {
-		w := workload{object: o, namespace: o.Namespace(), changed: changed[o.APIVersion()+" "+o.String()]}
+		w := workload{object: o, namespace: o.Namespace(), changed: changed[key(o)]}
 		switch {
 		case runsPods(o):
 			for _, p := range set.Pins {
@@ -52,9 +57,10 @@ func workloads(set deploy.Set, changes []deploy.Change) (judged []workload, appl
 			applied = append(applied, o)
 			continue
 		}
-		if w.namespace == "" {
-			w.namespace = set.Namespace
+		if w.namespace == "" && !w.custom {
+			w.object = o.In(set.Namespace)
 		}
+		w.namespace = cmp.Or(w.namespace, set.Namespace)
 		judged = append(judged, w)
 	}
 	return judged, applied

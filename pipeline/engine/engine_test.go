@@ -97,24 +97,28 @@ func TestFailureStopsOnlyWhatNeedsIt(t *testing.T) {
 }
 
 func TestRetries(t *testing.T) {
-	n := 0
-	st := stage("a", does(func(context.Context, *pipeline.Env) error {
-		if n++; n < 3 {
-			return errors.New("not yet")
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		st := stage("a", does(func(context.Context, *pipeline.Env) error {
+			if n++; n < 3 {
+				return errors.New("not yet")
+			}
+			return nil
+		}))
+		for _, tt := range []struct {
+			retries int
+			want    pipeline.Status
+			pauses  time.Duration
+		}{{2, pipeline.StatusOK, 3 * time.Second}, {1, pipeline.StatusFailed, time.Second}, {0, pipeline.StatusFailed, 0}} {
+			n = 0
+			st.Policy.Retries = tt.retries
+			began := time.Now()
+			res, _ := new(Runner).Run(t.Context(), planned(t, st))
+			if res.Status != tt.want || time.Since(began) != tt.pauses {
+				t.Errorf("%d retries: %s after %v, want %s after %v", tt.retries, res.Status, time.Since(began), tt.want, tt.pauses)
+			}
 		}
-		return nil
-	}))
-	for _, tt := range []struct {
-		retries int
-		want    pipeline.Status
-	}{{2, pipeline.StatusOK}, {1, pipeline.StatusFailed}} {
-		n = 0
-		st.Policy.Retries = tt.retries
-		res, _ := new(Runner).Run(t.Context(), planned(t, st))
-		if res.Status != tt.want {
-			t.Errorf("%d retries: %s, want %s", tt.retries, res.Status, tt.want)
-		}
-	}
+	})
 }
 
 func TestTimeout(t *testing.T) {
@@ -178,9 +182,17 @@ func TestLazy(t *testing.T) {
 			t.Errorf("%s: got %s, %v, want %s", name, ends(res), err, tt.want)
 		}
 	}
-	res, _ := new(Runner).Run(t.Context(), planned(t, stage("a", gives("a")), stage("b", nothing, "a")))
-	if got := ends(res); got != "a=ok b=reused" {
-		t.Errorf("a lazy step that nobody refers to: %s", got)
+	for name, tt := range map[string]struct {
+		stages []pipeline.Stage
+		want   string
+	}{
+		"nobody needs it": {[]pipeline.Stage{stage("a", gives("a"))}, "a=ok"},
+		"a gate":          {[]pipeline.Stage{stage("a", gives("a")), stage("b", nothing, "a.out"), stage("c", sleeps(0), "a")}, "a=ok b=reused c=ok"},
+	} {
+		res, _ := new(Runner).Run(t.Context(), planned(t, tt.stages...))
+		if got := ends(res); got != tt.want {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
 	}
 }
 
@@ -235,6 +247,32 @@ func TestSkips(t *testing.T) {
 	}
 	if _, err := (&Planner{Only: []pipeline.ID{"of"}}).Plan(t.Context(), &pipeline.Pipeline{Stages: stages}, pipeline.Scope{}); err == nil || !strings.Contains(err.Error(), `did you mean "off"?`) {
 		t.Errorf("--only of: %v", err)
+	}
+}
+
+// TestNoValue checks that nothing plans to use a value that will not be there.
+func TestNoValue(t *testing.T) {
+	off := stage("off", gives("off"))
+	v := pipeline.Written(pipeline.Pos{}, condition(false))
+	off.If = &v
+	always := stage("a", sleeps(0), "off.out")
+	always.Policy.Always = true
+	for _, st := range []pipeline.Stage{stage("a", sleeps(0), "off.out?"), always} {
+		if _, err := new(Planner).Plan(t.Context(), &pipeline.Pipeline{Stages: []pipeline.Stage{off, st}}, pipeline.Scope{}); err == nil || !strings.Contains(err.Error(), "which is skipped") {
+			t.Errorf("error = %v", err)
+		}
+	}
+}
+
+// TestUndone checks that what planning knew of a step is forgotten when the
+// step does not come about.
+func TestUndone(t *testing.T) {
+	known := stub(func(pipeline.Scope) (pipeline.Action, error) {
+		return pipeline.Action{Outputs: map[string]pipeline.Value{"out": pipeline.Known("x")}, Do: func(context.Context, *pipeline.Env) error { return errors.New("no") }}, nil
+	})
+	res, _ := new(Runner).Run(t.Context(), planned(t, stage("a", known)))
+	if len(res.Steps[0].Outputs) != 0 {
+		t.Errorf("outputs of a failed step: %v", res.Steps[0].Outputs)
 	}
 }
 

@@ -71,9 +71,16 @@ func (pl *Planner) Plan(ctx context.Context, p *pipeline.Pipeline, sc pipeline.S
 			plan.Outputs = map[string]pipeline.Value{}
 		}
 		plan.Outputs[o.Name] = o.Value
-		if v, err := o.Value.Eval(sc); err == nil && !o.Value.Secret() {
+		v, err := o.Value.Eval(sc)
+		switch {
+		case err == nil && !o.Value.Secret():
 			plan.Outputs[o.Name] = pipeline.Known(v)
+		case err != nil && !errors.Is(err, pipeline.ErrUnkept):
+			list.Add(o.Value.Pos, "", "bad-value", fmt.Errorf("output %s: %w", o.Name, err))
 		}
+	}
+	if err := list.Err(); err != nil {
+		return nil, err
 	}
 	return plan, nil
 }
@@ -183,9 +190,14 @@ func (g *planning) skip(s *pipeline.Step, st pipeline.Stage, sc pipeline.Scope) 
 	}
 	for _, n := range st.Needs {
 		need := g.steps[g.index[n.Stage]]
-		if need.Skip != "" && !(n.Optional && need.Off) && !st.Policy.Always {
+		switch {
+		case need.Skip == "":
+		case (!n.Optional || !need.Off) && !st.Policy.Always:
 			s.Skip = fmt.Sprintf("%s is skipped", n.Stage)
 			return nil
+		case n.Data:
+			return &pipeline.Error{Pos: n.Pos, Code: "no-value", Stage: st.ID,
+				Err: fmt.Errorf("uses a value of %s, which is skipped (use its status alone, or don't run without it)", n.Stage)}
 		}
 	}
 	if st.If == nil {
@@ -206,8 +218,8 @@ func (g *planning) skip(s *pipeline.Step, st pipeline.Stage, sc pipeline.Scope) 
 	return nil
 }
 
-// idle marks lazy steps whose outputs no step that runs needs. A lazy step that
-// nothing at all refers to is there for its own sake, and runs.
+// idle marks lazy steps that no step which runs needs, by data or by order. A
+// lazy step that nothing at all needs is there for its own sake, and runs.
 func idle(steps []pipeline.Step) {
 	at := map[pipeline.ID]int{}
 	for i, s := range steps {
@@ -220,11 +232,9 @@ func idle(steps []pipeline.Step) {
 		s.Idle = s.Lazy && s.Do != nil && s.Skip == "" && referred[i] && !needed[i]
 		runs := s.Do != nil && s.Skip == "" && !s.Idle
 		for _, n := range s.Needs {
-			if n.Data {
-				j := at[n.Stage]
-				referred[j] = true
-				needed[j] = needed[j] || runs
-			}
+			j := at[n.Stage]
+			referred[j] = true
+			needed[j] = needed[j] || runs
 		}
 	}
 }

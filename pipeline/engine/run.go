@@ -119,6 +119,9 @@ func (r *run) step(ctx context.Context, i int, steps []pipeline.Step) {
 			}
 		}
 	}
+	if !status.Good() { // what planning knew did not come about
+		r.scope.Steps.Drop(s.ID)
+	}
 	r.scope.Steps.End(s.ID, status)
 	r.errs[i] = err
 	r.out[i] = pipeline.ReleaseStep{ID: s.ID, Kind: s.Kind, Status: status, Outputs: r.scope.Steps.Outputs(s.ID), Elapsed: time.Since(began)}
@@ -151,6 +154,10 @@ func (r *run) before(ctx context.Context, s *pipeline.Step, steps []pipeline.Ste
 	return "", ""
 }
 
+// longestPause is the most that is waited before a further attempt; the first
+// pause is a second, and each is twice the one before.
+const longestPause = 30 * time.Second
+
 // attempt performs the action of s under its policy.
 func attempt(ctx context.Context, s *pipeline.Step, env *pipeline.Env) error {
 	if d := s.Policy.Timeout; d > 0 {
@@ -165,6 +172,10 @@ func attempt(ctx context.Context, s *pipeline.Step, env *pipeline.Env) error {
 			return nil
 		case ctx.Err() == nil && n < s.Policy.Retries:
 			env.Emit(pipeline.Event{Type: pipeline.EventRetry, Text: err.Error(), Done: int64(n + 1), Total: int64(s.Policy.Retries)})
+			select {
+			case <-time.After(min(time.Second<<min(n, 10), longestPause)):
+			case <-ctx.Done():
+			}
 		case errors.Is(err, ctx.Err()) && ctx.Err() != nil:
 			return context.Cause(ctx) // "context deadline exceeded" says less than its cause
 		default:

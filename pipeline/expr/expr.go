@@ -3,6 +3,7 @@ package expr
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -40,10 +41,8 @@ func (c *Compiler) compile(src string, at pipeline.Place, names pipeline.Names) 
 	if strings.TrimSpace(src) == "" {
 		return nil, fail(0, "empty-expression", errors.New("expression is empty"))
 	}
-	for id := range names.Stages { // CEL reads stages.my-api as a subtraction
-		if i := strings.Index(src, "stages."+string(id)); strings.Contains(string(id), "-") && i >= 0 {
-			return nil, fail(i, "dashed-id", fmt.Errorf("stage %s has a dash in its id (write stages[%q])", id, id))
-		}
+	if id, i := dashed(src, names); i >= 0 {
+		return nil, fail(i, "dashed-id", fmt.Errorf("stage %s has a dash in its id (write stages[%q])", id, id))
 	}
 	parsed, issues := lang.env.Parse(src)
 	if issues.Err() != nil {
@@ -69,15 +68,47 @@ func (c *Compiler) compile(src string, at pipeline.Place, names pipeline.Names) 
 	return e, nil
 }
 
+// dashed finds a stage that is written stages.my-api, which CEL reads as a
+// subtraction: the longest id that fits. The offset is -1 if there is none.
+func dashed(src string, names pipeline.Names) (found pipeline.ID, at int) {
+	at = -1
+	for id := range names.Stages {
+		i := strings.Index(src, "stages."+string(id))
+		if strings.Contains(string(id), "-") && i >= 0 && len(id) > len(found) {
+			found, at = id, i
+		}
+	}
+	return found, at
+}
+
+// elsewhere says how to write here what people know from other CI systems.
+var elsewhere = map[string]string{
+	"always":   "here it is the key always: true beside the kind",
+	"success":  "here a stage runs only after its needs succeeded, unless always: true stands beside its kind",
+	"failure":  "here it is always: true and a script that reads stages.NAME.status",
+	"secrets":  "here a secret is a var: vars: {token: {type: secret, env: TOKEN}}, then vars.token",
+	"env":      "here it is a var: vars: {name: {env: NAME}}, then vars.name",
+	"github":   "here it is git.sha, git.branch, git.tag or ci.run",
+	"contains": "here it is text.contains(part), or element in list",
+}
+
 // located turns CEL's issues into errors with positions in the file.
 func located(src string, at pipeline.Place, code string, issues *cel.Issues) error {
 	var list pipeline.ErrorList
-	for _, e := range issues.Errors() {
-		list = append(list, &pipeline.Error{Pos: at(offset(src, e.Location.Line(), e.Location.Column())), Code: code, Err: errors.New(readable(e.Message))})
-		break // CEL's parser reports what follows from the first error, too
+	for _, e := range issues.Errors()[:1] { // CEL's parser reports what follows from the first error, too
+		off, msg := offset(src, e.Location.Line(), e.Location.Column()), readable(e.Message)
+		if m := undeclared.FindStringSubmatch(e.Message); m != nil {
+			off = max(0, strings.LastIndex(src[:min(len(src), off+len(m[1]))], m[1])) // of a call, CEL names the bracket
+			if cure := elsewhere[m[1]]; cure != "" {
+				msg = fmt.Sprintf("there is no %s (%s)", m[1], cure)
+			}
+		}
+		list = append(list, &pipeline.Error{Pos: at(off), Code: code, Err: errors.New(msg)})
 	}
 	return list.Err()
 }
+
+var undeclared = regexp.MustCompile(`undeclared reference to '(\w+)'`)
 
 // readable takes out of a message of CEL's parser what only its authors read.
 func readable(msg string) string {
@@ -138,14 +169,18 @@ func (e *expression) Eval(sc pipeline.Scope) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", strings.TrimSpace(e.src), err)
 	}
-	return native(out), nil
+	got, err := native(out)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", strings.TrimSpace(e.src), err)
+	}
+	return got, nil
 }
 
 // output returns the value of ref as CEL sees it.
 func output(sc pipeline.Scope, ref pipeline.Ref) (any, error) {
 	v, err := sc.Output(ref)
 	if img, ok := v.(pipeline.ImageRef); ok {
-		return map[string]any{"digest": img.Digest, "repository": img.Repository, "tags": img.Tags, "ref": img.Ref()}, err
+		return imageMap{"digest": img.Digest, "repository": img.Repository, "tags": img.Tags, "ref": img.Ref()}, err
 	}
 	return v, err
 }
@@ -198,6 +233,8 @@ func (w *walker) walk(e celast.Expr, path []celast.Expr) {
 		for _, a := range call.Args() {
 			w.walk(a, nil)
 		}
+	case celast.StructKind:
+		w.fail(e, "no-messages", errors.New("there are no messages here (write a map: {'key': value})"))
 	case celast.ListKind:
 		for _, el := range e.AsList().Elements() {
 			w.walk(el, nil)

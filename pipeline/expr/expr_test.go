@@ -15,7 +15,7 @@ var names = pipeline.Names{
 	Vars: map[string]pipeline.Type{"registry": pipeline.String, "replicas": pipeline.Int, "token": pipeline.Secret, "dirs": pipeline.List},
 	Stages: map[pipeline.ID]map[string]pipeline.Type{
 		"api":    {"image": pipeline.Image, "digest": pipeline.String, "status": pipeline.String},
-		"my-api": {"image": pipeline.Image, "status": pipeline.String},
+		"my-api": {"image": pipeline.Pushed, "status": pipeline.String},
 	},
 }
 
@@ -44,7 +44,7 @@ func TestEval(t *testing.T) {
 		{"${{ {'a': {'b': '}}'}}.a.b }}", "}}", pipeline.String},
 		{`${{ "quo}}te" + 'x' }}`, "quo}}tex", pipeline.String},
 		{"${{ 'a,b'.split(',').join('-') }}", "a-b", pipeline.String},
-		{`${{ stages["my-api"].image }}`, pipeline.ImageRef{Digest: "sha256:1", Repository: "r.example/my", Tags: []string{"v1"}}, pipeline.Image},
+		{`${{ stages["my-api"].image }}`, pipeline.ImageRef{Digest: "sha256:1", Repository: "r.example/my", Tags: []string{"v1"}}, pipeline.Pushed},
 		{`${{ stages["my-api"].image.ref }}`, "r.example/my:v1@sha256:1", pipeline.String},
 		{"$${{ not ${{ git.sha }}", "${{ not abc", pipeline.String},
 		{"${{ vars.dirs.size() }}", int64(2), pipeline.Int},

@@ -1,13 +1,16 @@
 package expr
 
 import (
+	"fmt"
 	"maps"
 	"reflect"
+	"strings"
 
 	"cel.dev/cel-go/cel"
 	celast "cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
 	"cel.dev/cel-go/ext"
 
 	"github.com/slipway-ci/slipway/pipeline"
@@ -35,7 +38,9 @@ func (c *Compiler) language(names pipeline.Names) (*language, error) {
 		}
 		return types.NewObjectType(name)
 	}
-	object("slipway.Image", pipeline.ImageFields())
+	for _, t := range []pipeline.Type{pipeline.Image, pipeline.Pushed} {
+		object(objectName(t), pipeline.ImageFields(t))
+	}
 	facts := maps.Clone(pipeline.Facts())
 	facts["vars"] = names.Vars
 	for name, fields := range facts {
@@ -107,11 +112,14 @@ func celType(t pipeline.Type) *types.Type {
 		return types.NewListType(types.DynType)
 	case pipeline.Map:
 		return types.NewMapType(types.StringType, types.DynType)
-	case pipeline.Image:
-		return types.NewObjectType("slipway.Image")
+	case pipeline.Image, pipeline.Pushed:
+		return types.NewObjectType(objectName(t))
 	}
 	return types.DynType
 }
+
+// objectName returns what CEL calls a type of image.
+func objectName(t pipeline.Type) string { return "slipway." + strings.ReplaceAll(string(t), " ", "-") }
 
 func typeOf(t *types.Type) pipeline.Type {
 	switch t.Kind() {
@@ -126,32 +134,60 @@ func typeOf(t *types.Type) pipeline.Type {
 	case types.MapKind:
 		return pipeline.Map
 	case types.StructKind:
+		if t.TypeName() == objectName(pipeline.Pushed) {
+			return pipeline.Pushed
+		}
 		return pipeline.Image
 	}
 	return pipeline.Any
 }
 
-// native turns a CEL value into the Go value that the rest of slipway knows.
-func native(v ref.Val) any {
+// native turns a CEL value into the Go value that the rest of slipway knows. It
+// is an error if no type of the pipeline language holds it.
+func native(v ref.Val) (any, error) {
 	switch v := v.(type) {
 	case types.String:
-		return string(v)
+		return string(v), nil
 	case types.Int:
-		return int64(v)
+		return int64(v), nil
 	case types.Bool:
-		return bool(v)
-	case types.Null:
-		return nil
-	}
-	if m, ok := v.Value().(map[string]any); ok {
-		if digest, ok := m["digest"].(string); ok {
-			repository, _ := m["repository"].(string)
-			tags, _ := m["tags"].([]string)
-			return pipeline.ImageRef{Digest: digest, Repository: repository, Tags: tags}
+		return bool(v), nil
+	case traits.Mapper:
+		return nativeMap(v)
+	case traits.Lister:
+		list := []any{}
+		for it := v.Iterator(); it.HasNext() == types.True; {
+			el, err := native(it.Next())
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, el)
 		}
+		return list, nil
 	}
-	if got, err := v.ConvertToNative(reflect.TypeFor[any]()); err == nil {
-		return got
-	}
-	return v.Value()
+	return nil, fmt.Errorf("value is of type %s (want text, a whole number, true or false, a list or a map)", v.Type().TypeName())
 }
+
+// nativeMap returns a map, or the image that it stands for.
+func nativeMap(m traits.Mapper) (any, error) {
+	if img, ok := m.Value().(imageMap); ok {
+		return pipeline.ImageRef{Digest: img["digest"].(string), Repository: img["repository"].(string), Tags: img["tags"].([]string)}, nil
+	}
+	out := map[string]any{}
+	for it := m.Iterator(); it.HasNext() == types.True; {
+		key := it.Next()
+		name, ok := key.(types.String)
+		if !ok {
+			return nil, fmt.Errorf("key of a map is of type %s (want text)", key.Type().TypeName())
+		}
+		v, err := native(m.Get(key))
+		if err != nil {
+			return nil, err
+		}
+		out[string(name)] = v
+	}
+	return out, nil
+}
+
+// An imageMap is an image as expressions see it.
+type imageMap map[string]any

@@ -67,10 +67,10 @@ func (c *Compiler) Template(text string, at pipeline.Place, names pipeline.Names
 			continue
 		}
 		switch p.expr.Type() {
-		case pipeline.Image:
+		case pipeline.Image, pipeline.Pushed:
 			return nil, &pipeline.Error{
 				Pos: p.at, Code: "image-as-text",
-				Err: errors.New("an image is no text (write .ref for its reference, or .digest)"),
+				Err: errors.New("an image is no text (write .digest, or .ref for the reference of one that is pushed)"),
 			}
 		case pipeline.List, pipeline.Map:
 			return nil, &pipeline.Error{

@@ -41,19 +41,19 @@ func git(ctx context.Context, dir string, env func(string) (string, bool)) (map[
 		case errors.Is(err, exec.ErrNotFound):
 			return "", errors.New("git is not installed (install it, or use no git facts)")
 		case errors.As(err, &exit):
-			return "", fmt.Errorf("git %s: %s", args[0], strings.TrimSpace(string(exit.Stderr)))
+			return "", fmt.Errorf("git: %s", strings.TrimSpace(string(exit.Stderr)))
 		}
 		return strings.TrimSpace(string(out)), err
 	}
-	head, err := run("log", "-1", "--format=%H %h %ct")
+	head, err := run("-c", "log.showSignature=false", "log", "-1", "--abbrev=12", "--format=%H %h %ct")
 	if err != nil {
 		return nil, err
 	}
-	status, err := run("status", "--porcelain")
+	status, err := run("status", "--porcelain", "--untracked-files=normal")
 	if err != nil {
 		return nil, err
 	}
-	describe, err := run("describe", "--tags", "--always", "--dirty")
+	describe, err := run("describe", "--tags", "--always", "--dirty", "--abbrev=12")
 	if err != nil {
 		return nil, err
 	}
@@ -65,9 +65,12 @@ func git(ctx context.Context, dir string, env func(string) (string, bool)) (map[
 	if err != nil {
 		tag = "" // most commits have none
 	}
-	if name, ok := env("GITHUB_REF_NAME"); ok && branch == "" { // Actions checks out a commit, not a branch
-		if kind, _ := env("GITHUB_REF_TYPE"); kind == "branch" {
+	if name, ok := env("GITHUB_REF_NAME"); ok { // Actions checks out a commit: it knows which ref was meant
+		switch kind, _ := env("GITHUB_REF_TYPE"); {
+		case kind == "branch" && branch == "":
 			branch = name
+		case kind == "tag":
+			tag = name
 		}
 	}
 	f := strings.Fields(head)

@@ -71,8 +71,12 @@ func ErrorsJSON(w io.Writer, err error) error {
 		Message string      `json:"message"`
 	}
 	var list pipeline.ErrorList
+	var one *pipeline.Error
 	out := []entry{}
-	if errors.As(err, &list) {
+	if !errors.As(err, &list) && errors.As(err, &one) {
+		list = pipeline.ErrorList{one}
+	}
+	if len(list) > 0 {
 		for _, e := range list {
 			out = append(out, entry{e.Pos.File, e.Pos.Line, e.Pos.Col, e.Code, e.Stage, e.Err.Error()})
 		}

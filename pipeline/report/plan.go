@@ -17,7 +17,7 @@ func Plan(w io.Writer, plan *pipeline.Plan) error {
 	if plan.Environment != "" {
 		fmt.Fprintf(&b, " in %s", plan.Environment)
 	}
-	fmt.Fprintf(&b, ": %s, %s\n", count(len(plan.Steps), "stage"), count(plan.Effects(), "change"))
+	fmt.Fprintf(&b, ": %s, %s\n", Count(len(plan.Steps), "stage"), Count(plan.Effects(), "change"))
 	for _, s := range plan.Steps {
 		fmt.Fprintf(&b, "\n%s (%s)", s.ID, s.Kind)
 		if len(s.After) > 0 {
@@ -53,6 +53,19 @@ func Plan(w io.Writer, plan *pipeline.Plan) error {
 	return err
 }
 
+// Plans writes several plans, one after the other.
+func Plans(w io.Writer, plans []*pipeline.Plan) error {
+	for i, p := range plans {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		if err := Plan(w, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // verb says in a word or two what becomes of a step.
 func verb(s pipeline.Step) string {
 	switch {
@@ -65,27 +78,37 @@ func verb(s pipeline.Step) string {
 	case len(s.Effects) == 0:
 		return "nothing to change"
 	}
-	return count(len(s.Effects), "change")
+	return Count(len(s.Effects), "change")
 }
 
-// PlanJSON writes plan as JSON, with what could not be checked beside the steps.
-func PlanJSON(w io.Writer, plan *pipeline.Plan) error {
-	out := struct {
+// PlansJSON writes plans as JSON, with what could not be checked beside the
+// steps: one plan as an object, several as a list.
+func PlansJSON(w io.Writer, plans []*pipeline.Plan) error {
+	type checked struct {
 		*pipeline.Plan
 		Unchecked []string `json:"unchecked,omitempty"`
-	}{Plan: plan}
-	for _, s := range plan.Steps {
-		for _, err := range s.Unchecked {
-			out.Unchecked = append(out.Unchecked, err.Error())
+	}
+	var list []checked
+	for _, p := range plans {
+		c := checked{Plan: p}
+		for _, s := range p.Steps {
+			for _, err := range s.Unchecked {
+				c.Unchecked = append(c.Unchecked, err.Error())
+			}
 		}
+		list = append(list, c)
 	}
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	return enc.Encode(out)
+	if len(list) == 1 {
+		return enc.Encode(list[0])
+	}
+	return enc.Encode(list)
 }
 
-func count(n int, noun string) string {
+// Count returns a number with its noun: "1 stage", "2 stages".
+func Count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}

@@ -49,6 +49,9 @@ func Conclusion(w io.Writer, plan *pipeline.Plan, rel *pipeline.Release) {
 	for _, l := range append(good, bad...) {
 		fmt.Fprintln(w, Tame(l))
 	}
+	for _, name := range pipeline.Keys(rel.Outputs) {
+		fmt.Fprintf(w, "output %s = %s\n", name, Tame(fmt.Sprint(rel.Outputs[name])))
+	}
 	if did == 0 && rel.Status == pipeline.StatusOK {
 		fmt.Fprintln(w, "nothing had to change")
 	}

@@ -21,6 +21,7 @@ func TestTame(t *testing.T) {
 		{"not ended", "a\x1b]0;owned", "a"},
 		{"cursor", "a\rb\x08c", "abc"},
 		{"tab", "a\tb", "a    b"},
+		{"lines", "a\nb\r\nc", "a b c"},
 		{"bidi", "a\u202eb\u2066c", "abc"},
 		{"line separator", "a\u2028b", "ab"},
 		{"C1", "a\u009bb", "ab"},
@@ -54,6 +55,13 @@ func TestMask(t *testing.T) {
 	sink(pipeline.Event{Task: "login hunter2", Text: "pw=hunter2 line two"})
 	if got[0].Task != "login ***" || got[0].Text != "pw=*** ***" {
 		t.Errorf("got %+v", got[0])
+	}
+	for _, s := range []string{"aHVudGVyMi10d28=", "eGh1bnRlcjItdHdvCg==", "hun\x1b[0mter2-two", "hunter2-tw" + "o"} {
+		var masked pipeline.Event
+		report.Mask(func(ev pipeline.Event) { masked = ev }, "hunter2-two")(pipeline.Event{Text: "| " + s})
+		if strings.Contains(masked.Text, s) || strings.Contains(masked.Text, "hunter2") || !strings.Contains(masked.Text, "***") {
+			t.Errorf("%q → %q", s, masked.Text)
+		}
 	}
 	var b bytes.Buffer
 	if _, err := report.MaskWriter(&b, "hunter2").Write([]byte("a hunter2 b")); err != nil || b.String() != "a *** b" {

@@ -1,8 +1,10 @@
 package report
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"io"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -27,14 +29,16 @@ func Tee(sinks ...pipeline.Sink) pipeline.Sink {
 	}
 }
 
-// Mask returns a sink that hides secrets before next sees them.
+// Mask returns a sink that hides secrets before next sees them. What is not
+// trusted loses its control sequences first: they could stand inside a secret
+// and be taken out later.
 func Mask(next pipeline.Sink, secrets ...string) pipeline.Sink {
 	r := masker(secrets)
 	if r == nil {
 		return next
 	}
 	return func(ev pipeline.Event) {
-		ev.Text, ev.Task, ev.Cure = r.Replace(ev.Text), r.Replace(ev.Task), r.Replace(ev.Cure)
+		ev.Text, ev.Task, ev.Cure = r.Replace(Tame(ev.Text)), r.Replace(Tame(ev.Task)), r.Replace(Tame(ev.Cure))
 		next(ev)
 	}
 }
@@ -57,22 +61,37 @@ type writer func([]byte) (int, error)
 
 func (w writer) Write(b []byte) (int, error) { return w(b) }
 
-// masker replaces secrets, and the lines of those that have several. It is nil
-// when there is nothing to hide.
+// Shortest is how many characters a secret has at least: hiding a shorter one
+// would hide half of every text, and tell what it is.
+const Shortest = 4
+
+// masker replaces secrets as they are, in base64, and as JSON and URLs have
+// them; of those with several lines, each line too. It is nil when there is
+// nothing to hide.
 func masker(secrets []string) *strings.Replacer {
 	var words []string
+	add := func(s string) {
+		quoted, err := json.Marshal(s)
+		if err == nil {
+			words = append(words, strings.Trim(string(quoted), `"`))
+		}
+		words = append(words, s, url.QueryEscape(s), url.PathEscape(s), base64.URLEncoding.EncodeToString([]byte(s)))
+		for shift := range min(3, len(s)) { // as base64 has it inside a longer text
+			whole := s[shift : shift+(len(s)-shift)/3*3] // the rest depends on what follows
+			words = append(words, base64.StdEncoding.EncodeToString([]byte(whole)))
+		}
+	}
 	for _, s := range secrets {
-		words = append(words, s, strings.TrimSpace(s))
+		add(s)
+		add(strings.TrimSpace(s))
 		for line := range strings.Lines(s) {
-			if line = strings.TrimSpace(line); len(line) > 3 {
-				words = append(words, line)
-			}
+			add(strings.TrimSpace(line))
 		}
 	}
 	slices.SortFunc(words, func(a, b string) int { return len(b) - len(a) })
 	var pairs []string
-	for _, w := range words {
-		if w != "" {
+	for _, w := range slices.Compact(words) {
+		if len(w) >= Shortest {
 			pairs = append(pairs, w, "***")
 		}
 	}

@@ -8,7 +8,7 @@ import (
 
 // Tame makes text that is not trusted fit for one line of a terminal or a CI
 // log: control characters, escape sequences and marks that turn the direction
-// of writing are taken out, tabs become spaces.
+// of writing are taken out, tabs and line ends become spaces.
 func Tame(s string) string {
 	if strings.IndexFunc(s, wild) < 0 {
 		return s
@@ -30,6 +30,8 @@ func Tame(s string) string {
 			continue
 		case s[i] == '\t':
 			b.WriteString("    ")
+		case s[i] == '\n':
+			b.WriteByte(' ')
 		}
 		_, n := utf8.DecodeRuneInString(s[i:])
 		i += n

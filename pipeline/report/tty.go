@@ -89,7 +89,7 @@ func (t *terminal) fit(s string) string {
 	if width <= 0 || utf8.RuneCountInString(s) < width {
 		return s
 	}
-	return string([]rune(s)[:width-2]) + "…"
+	return string([]rune(s)[:max(0, width-2)]) + "…"
 }
 
 func colour(ev pipeline.Event, s string) string {

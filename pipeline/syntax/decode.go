@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,8 +21,9 @@ import (
 // Struct fields are described by tags: `yaml:"key"`, followed by ",required"
 // (it must be there), ",short" (a scalar in place of the mapping means this
 // field), ",secret" (a secret may flow here), ",image" (the Value is an image),
-// ",if" (the Value is a bare condition) or ",literal" (no expression may stand
-// here).
+// ",pushed" (an image that is in a repository), ",any" (the Value keeps the type
+// that YAML gives it; others are text), ",if" (the Value is a bare condition) or
+// ",literal" (no expression may stand here).
 type decoder struct {
 	*source
 	compiler pipeline.Compiler
@@ -41,8 +43,8 @@ type reference struct {
 
 // A hint is what the struct tag says of a field.
 type hint struct {
-	key                                           string
-	required, short, secret, image, cond, literal bool
+	key                                                        string
+	required, short, secret, image, pushed, any, cond, literal bool
 }
 
 func hintOf(f reflect.StructField) hint {
@@ -50,7 +52,7 @@ func hintOf(f reflect.StructField) hint {
 	has := func(o string) bool { return slices.Contains(strings.Split(opts, ","), o) }
 	return hint{
 		key: key, required: has("required"), short: has("short"), secret: has("secret"), image: has("image"),
-		cond: has("if"), literal: has("literal"),
+		cond: has("if"), pushed: has("pushed"), any: has("any"), literal: has("literal"),
 	}
 }
 
@@ -85,6 +87,7 @@ func (d *decoder) plain(n *yaml.Node, v reflect.Value, path string, h hint) {
 	switch v.Kind() {
 	case reflect.Pointer:
 		if n.Tag == "!!null" {
+			d.fail(n, "wrong-type", "%s is nothing (give it a value, or leave the key out)", h.key)
 			return
 		}
 		v.Set(reflect.New(v.Type().Elem()))
@@ -162,11 +165,11 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string, h hint) 
 // the keys that are there.
 func (d *decoder) pairs(n *yaml.Node, visit func(key, val *yaml.Node)) map[string]bool {
 	first := map[string]*yaml.Node{}
-	var merges []*yaml.Node // what they bring gives way to what stands beside them
+	seen := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, val := n.Content[i], n.Content[i+1]
-		if key.Tag == "!!merge" {
-			merges = append(merges, val)
+		if key.Kind != yaml.ScalarNode {
+			d.fail(key, "wrong-type", "key is %s (want text)", what(key))
 			continue
 		}
 		if prev := first[key.Value]; prev != nil {
@@ -174,39 +177,10 @@ func (d *decoder) pairs(n *yaml.Node, visit func(key, val *yaml.Node)) map[strin
 			continue
 		}
 		first[key.Value] = key
+		seen[key.Value] = true
 		visit(key, val)
 	}
-	for _, m := range merges {
-		d.merge(m, visit, first)
-	}
-	seen := make(map[string]bool, len(first))
-	for key := range first {
-		seen[key] = true
-	}
 	return seen
-}
-
-// merge visits the entries of the mappings that a merge key names, but for keys
-// that were first.
-func (d *decoder) merge(n *yaml.Node, visit func(key, val *yaml.Node), first map[string]*yaml.Node) {
-	n = resolve(n)
-	list := []*yaml.Node{n}
-	if n.Kind == yaml.SequenceNode {
-		list = n.Content
-	}
-	for _, m := range list {
-		m = resolve(m)
-		if m.Kind != yaml.MappingNode {
-			d.fail(m, "wrong-type", "<<: merges %s (want a mapping)", what(m))
-			continue
-		}
-		for i := 0; i+1 < len(m.Content); i += 2 {
-			if key := m.Content[i]; first[key.Value] == nil {
-				first[key.Value] = key
-				visit(key, m.Content[i+1])
-			}
-		}
-	}
 }
 
 func (d *decoder) slice(n *yaml.Node, v reflect.Value, path string, h hint) {
@@ -272,7 +246,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, h hint) {
 		return
 	}
 	if h.cond {
-		d.condition(n, v)
+		d.condition(n, v, h)
 		return
 	}
 	e, ok := d.expression(n)
@@ -280,8 +254,12 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, h hint) {
 		return
 	}
 	if e == nil {
-		if h.image {
+		if !h.any { // 1.20 and 0755 are what is written
 			v.Set(reflect.ValueOf(literal(d.pos(n), n.Value)))
+			return
+		}
+		if err := exact(n); err != nil {
+			d.fail(n, "ambiguous", "%w", err)
 			return
 		}
 		var lit any
@@ -295,15 +273,19 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, h hint) {
 	if d.secretFlow(n, e, h) {
 		return
 	}
-	if t := e.Type(); h.image && t != pipeline.Image && t != pipeline.Any && t != pipeline.String {
+	switch t := e.Type(); {
+	case (h.image || h.pushed) && t != pipeline.Image && t != pipeline.Pushed && t != pipeline.Any && t != pipeline.String:
 		d.fail(n, "wrong-type", "%s is of type %s (want an image, such as ${{ stages.NAME.image }})", h.key, t)
+		return
+	case h.pushed && t == pipeline.Image:
+		d.fail(n, "not-pushed", "this image is in no registry, so no node can pull it (give its stage push:, or copy it to a repository)")
 		return
 	}
 	v.Set(reflect.ValueOf(pipeline.Written(d.pos(n), e)))
 }
 
 // condition decodes a bare expression that is true or false.
-func (d *decoder) condition(n *yaml.Node, v reflect.Value) {
+func (d *decoder) condition(n *yaml.Node, v reflect.Value, h hint) {
 	switch {
 	case strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!"):
 		d.fail(n, "yaml-tag", "YAML reads %s as a tag, and the condition would vanish (quote it: if: %q)", n.Tag, n.Tag+n.Value)
@@ -323,10 +305,27 @@ func (d *decoder) condition(n *yaml.Node, v reflect.Value) {
 		d.fail(n, "wrong-type", "if is of type %s (want true or false, for example a comparison)", e.Type())
 		return
 	}
+	if d.secretFlow(n, e, h) {
+		return
+	}
 	for _, r := range e.Refs() {
 		d.refs = append(d.refs, reference{r, d.pos(n)})
 	}
 	v.Set(reflect.ValueOf(pipeline.Written(d.pos(n), e)))
+}
+
+// exact reports an error for a number or date that YAML reads otherwise than it
+// is written: 0755 would be 493.
+func exact(n *yaml.Node) error {
+	switch n.Tag {
+	case "!!float", "!!timestamp", "!!binary":
+		return fmt.Errorf("%s would not stay as it is written (quote it: %q)", n.Value, n.Value)
+	case "!!int":
+		if i, err := strconv.Atoi(n.Value); err != nil || strconv.Itoa(i) != n.Value {
+			return fmt.Errorf("%s would not stay as it is written (quote it, or write a decimal number)", n.Value)
+		}
+	}
+	return nil
 }
 
 func literal(pos pipeline.Pos, v any) pipeline.Value {
@@ -342,8 +341,11 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value, h hint) {
 		return
 	}
 	if i := strings.Index(n.Value, "${{"); h.literal && i >= 0 {
-		d.errs.Add(d.place(n)(i), "", "expression-in-script", fmt.Errorf("%s takes no expressions, for their text would become code (write env: {NAME: \"%s\"} and use $NAME)",
-			h.key, strings.SplitAfter(n.Value[i:], "}}")[0]))
+		err := fmt.Errorf("%s takes no expressions", h.key)
+		if h.key == "script" {
+			err = fmt.Errorf("script takes no expressions, for their text would become code (write env: {NAME: \"%s\"} and use $NAME)", strings.SplitAfter(n.Value[i:], "}}")[0])
+		}
+		d.errs.Add(d.place(n)(i), "", "no-expression-here", err)
 		return
 	}
 	e, ok := d.expression(n)
@@ -402,8 +404,11 @@ func (d *decoder) unkept(n *yaml.Node, h hint, err error) {
 func set(v reflect.Value, got any) bool {
 	switch v.Kind() {
 	case reflect.String:
-		v.SetString(fmt.Sprint(got))
-		return true
+		switch got.(type) {
+		case string, bool, int, int64:
+			v.SetString(fmt.Sprint(got))
+			return true
+		}
 	case reflect.Bool:
 		b, ok := got.(bool)
 		v.SetBool(b)

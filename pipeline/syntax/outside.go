@@ -34,7 +34,7 @@ func (r *reader) vars(n *yaml.Node) {
 				Content: []*yaml.Node{{Kind: yaml.ScalarNode, Value: "default", Tag: "!!str"}, val},
 			}
 		}
-		d := &decoder{source: r.source, compiler: literals{}, fields: map[string]pipeline.Pos{}}
+		d := &decoder{source: r.source, compiler: plain{}, fields: map[string]pipeline.Pos{}}
 		var spec variable
 		for i := 0; i+1 < len(val.Content); i += 2 {
 			if val.Content[i].Value == "default" {
@@ -47,7 +47,9 @@ func (r *reader) vars(n *yaml.Node) {
 		r.errs = append(r.errs, d.errs...)
 		v.Env, v.Description = spec.Env, spec.Description
 		if spec.Default.Kind != 0 {
-			if err := spec.Default.Decode(&v.Default); err != nil {
+			if err := d.constant(&spec.Default); err != nil {
+				r.errs.Add(r.pos(&spec.Default), "", "ambiguous", err)
+			} else if err := spec.Default.Decode(&v.Default); err != nil {
 				r.fail(&spec.Default, "bad-yaml", "%v", err)
 			}
 		}
@@ -69,6 +71,24 @@ func (r *reader) vars(n *yaml.Node) {
 	})
 }
 
+// constant reports an error if the value of n is an expression, or would not
+// stay as it is written.
+func (d *decoder) constant(n *yaml.Node) error {
+	n = resolve(n)
+	if n.Kind == yaml.ScalarNode {
+		if _, err := d.compiler.Template(n.Value, d.place(n), d.names); err != nil {
+			return err
+		}
+		return exact(n)
+	}
+	for _, c := range n.Content {
+		if err := d.constant(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // looksSecret reports whether the name of an environment variable says that its
 // value is a secret.
 func looksSecret(name string) bool {
@@ -82,14 +102,14 @@ type environment struct {
 	Context    string                    `yaml:"context"`
 	ClusterUID string                    `yaml:"clusterUID"`
 	Protected  bool                      `yaml:"protected"`
-	Vars       map[string]pipeline.Value `yaml:"vars"`
+	Vars       map[string]pipeline.Value `yaml:"vars,any"`
 }
 
 // environments decodes where runs may go. Their fields are what expressions
-// read, so expressions have no place in them, but for vars.
+// read, so expressions have no place in them.
 func (r *reader) environments(n *yaml.Node) {
 	r.entries(n, "environments", func(key, val *yaml.Node) {
-		d := &decoder{source: r.source, compiler: literals{}, fields: map[string]pipeline.Pos{}}
+		d := &decoder{source: r.source, compiler: plain{}, fields: map[string]pipeline.Pos{}}
 		var spec environment
 		d.decode(val, reflect.ValueOf(&spec).Elem(), "environments."+key.Value, hint{key: "environments"})
 		r.errs = append(r.errs, d.errs...)
@@ -98,6 +118,9 @@ func (r *reader) environments(n *yaml.Node) {
 				r.errs.Add(spec.Vars[name].Pos, "", "unknown-name", fmt.Errorf("environment %s sets var %q, which is not declared%s",
 					key.Value, name, pipeline.Nearest(name, pipeline.Keys(r.names.Vars))))
 			}
+		}
+		if spec.Protected && spec.ClusterUID == "" {
+			r.fail(key, "unbound", "environment %s is protected, so it has to name its cluster (set clusterUID: to what kubectl get namespace kube-system -o jsonpath={.metadata.uid} prints)", key.Value)
 		}
 		r.out.Environments = append(r.out.Environments, pipeline.Environment{
 			Name: key.Value, Pos: r.pos(key), Namespace: spec.Namespace,

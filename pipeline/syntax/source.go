@@ -58,8 +58,11 @@ func read(name string, text []byte) (*source, *pipeline.Error) {
 	}
 	s.root = s.root.Content[0]
 	left := maxNodes
-	if n := bomb(s.root, &left); n != nil {
-		return nil, fail(n.Line, n.Column, "alias-bomb", "aliases expand to more than %d values (write fewer aliases of aliases)", maxNodes)
+	if n, err := bomb(s.root, &left, map[*yaml.Node]bool{}); n != nil {
+		return nil, fail(n.Line, n.Column, "alias-bomb", "%w", err)
+	}
+	if n := merge(s.root, map[*yaml.Node]bool{}); n != nil {
+		return nil, fail(n.Line, n.Column, "wrong-type", "<<: merges %s (want a mapping)", what(n))
 	}
 	return s, nil
 }
@@ -86,29 +89,86 @@ func yamlError(err error) (line int, msg string) {
 	m := yamlLine.FindStringSubmatch(strings.ReplaceAll(err.Error(), "\n", " "))
 	line, _ = strconv.Atoi(m[1])
 	msg = m[2]
+	if strings.Contains(msg, "did not find expected ',' or '}'") {
+		msg += " (quote text with ${{ }} that stands inside { } or [ ])"
+	}
 	if strings.Contains(msg, "cannot start any token") {
 		msg += " (indent with spaces, not tabs, and quote text that begins with @, ` or %)"
 	}
 	return max(line, 1), "not YAML: " + msg
 }
 
-// bomb counts the nodes below n with aliases written out, and returns the node
-// at which left ran out.
-func bomb(n *yaml.Node, left *int) *yaml.Node {
+// bomb counts the nodes below n with aliases written out. It returns the node at
+// which left ran out, or an alias of what it stands in.
+func bomb(n *yaml.Node, left *int, around map[*yaml.Node]bool) (*yaml.Node, error) {
 	if *left--; *left < 0 {
-		return n
+		return n, fmt.Errorf("aliases expand to more than %d values (write fewer aliases of aliases)", maxNodes)
 	}
 	if n.Kind == yaml.AliasNode {
-		if found := bomb(n.Alias, left); found != nil {
-			return n
+		if around[n.Alias] {
+			return n, fmt.Errorf("*%s stands for what it stands in (name another anchor)", n.Value)
 		}
+		if found, err := bomb(n.Alias, left, around); found != nil {
+			return n, err
+		}
+		return nil, nil
+	}
+	around[n] = true
+	defer delete(around, n)
+	for _, c := range n.Content {
+		if found, err := bomb(c, left, around); found != nil {
+			return found, err
+		}
+	}
+	return nil, nil
+}
+
+// merge writes out the merge keys below n; see https://yaml.org/type/merge.html.
+// Keys that stand beside one win. It returns what cannot be merged.
+func merge(n *yaml.Node, done map[*yaml.Node]bool) *yaml.Node {
+	n = resolve(n)
+	if done[n] {
 		return nil
 	}
+	done[n] = true
 	for _, c := range n.Content {
-		if found := bomb(c, left); found != nil {
-			return found
+		if bad := merge(c, done); bad != nil {
+			return bad
 		}
 	}
+	if n.Kind != yaml.MappingNode {
+		return nil
+	}
+	var own, merged []*yaml.Node
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Tag != "!!merge" {
+			own = append(own, n.Content[i], n.Content[i+1])
+			seen[n.Content[i].Value] = true
+		}
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Tag != "!!merge" {
+			continue
+		}
+		from := []*yaml.Node{n.Content[i+1]}
+		if l := resolve(n.Content[i+1]); l.Kind == yaml.SequenceNode {
+			from = l.Content
+		}
+		for _, f := range from {
+			m := resolve(f)
+			if m.Kind != yaml.MappingNode {
+				return f
+			}
+			for j := 0; j+1 < len(m.Content); j += 2 {
+				if key := m.Content[j].Value; !seen[key] {
+					seen[key] = true
+					merged = append(merged, m.Content[j], m.Content[j+1])
+				}
+			}
+		}
+	}
+	n.Content = append(own, merged...)
 	return nil
 }
 
@@ -125,11 +185,8 @@ func (s *source) place(n *yaml.Node) pipeline.Place {
 		before := n.Value[:min(offset, len(n.Value))]
 		switch {
 		case n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
+			pos.Col = 1 + s.indent(n) + utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:])
 			pos.Line += 1 + strings.Count(before, "\n")
-			pos.Col = 1 + utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:])
-			if i := pos.Line - 1; i < len(s.lines) {
-				pos.Col += len(s.lines[i]) - len(strings.TrimLeft(s.lines[i], " "))
-			}
 		case n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0:
 			pos.Col += 1 + utf8.RuneCountInString(before)
 		default:
@@ -138,6 +195,18 @@ func (s *source) place(n *yaml.Node) pipeline.Place {
 		return pos
 	}
 }
+
+// indent returns how far the text of the block scalar n is indented.
+func (s *source) indent(n *yaml.Node) int {
+	for i, line := range strings.Split(n.Value, "\n") {
+		if at := n.Line + i; strings.TrimSpace(line) != "" && at < len(s.lines) {
+			return max(0, spaces(s.lines[at])-spaces(line))
+		}
+	}
+	return 0
+}
+
+func spaces(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
 
 // resolve follows an alias.
 func resolve(n *yaml.Node) *yaml.Node {

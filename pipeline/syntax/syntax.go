@@ -32,7 +32,7 @@ type file struct {
 	Vars         yaml.Node                 `yaml:"vars"`
 	Environments yaml.Node                 `yaml:"environments"`
 	Stages       yaml.Node                 `yaml:"stages,required"`
-	Outputs      map[string]pipeline.Value `yaml:"outputs"`
+	Outputs      map[string]pipeline.Value `yaml:"outputs,any"`
 }
 
 var (
@@ -94,7 +94,7 @@ func (r *reader) read() {
 		}
 	}
 	if n := parts["name"]; n != nil {
-		if r.out.Name = n.Value; !pipelineName.MatchString(n.Value) {
+		if r.out.Name = n.Value; n.Tag == "!!null" || !pipelineName.MatchString(n.Value) {
 			r.fail(n, "bad-name", "%q cannot name a pipeline (want up to 40 lower-case letters, digits and dashes)", n.Value)
 		}
 	}
@@ -109,7 +109,7 @@ func (r *reader) read() {
 		r.stage(&r.out.Stages[i], bodies[i])
 	}
 	if n := parts["outputs"]; n != nil {
-		r.decode(n, reflect.ValueOf(&f).Elem().FieldByName("Outputs"), "outputs", hint{key: "outputs"})
+		r.decode(n, reflect.ValueOf(&f).Elem().FieldByName("Outputs"), "outputs", hint{key: "outputs", any: true})
 		for _, k := range pipeline.Keys(f.Outputs) {
 			r.out.Outputs = append(r.out.Outputs, pipeline.Output{Name: k, Value: f.Outputs[k]})
 		}
@@ -181,19 +181,29 @@ func (literals) Template(string, pipeline.Place, pipeline.Names) (pipeline.Expr,
 
 func (literals) Bare(string, pipeline.Place, pipeline.Names) (pipeline.Expr, error) { return nil, nil }
 
+// plain is a Compiler for places where no expression may stand.
+type plain struct{ literals }
+
+func (plain) Template(text string, at pipeline.Place, _ pipeline.Names) (pipeline.Expr, error) {
+	if i := strings.Index(text, "${{"); i >= 0 {
+		return nil, &pipeline.Error{Pos: at(i), Code: "no-expression-here", Err: errors.New("no expression may stand here (write the value)")}
+	}
+	return nil, nil
+}
+
 // common are the keys that stand beside the kind of a stage.
 type common struct {
 	Needs       []need         `yaml:"needs"`
 	If          pipeline.Value `yaml:"if,if"`
 	Timeout     time.Duration  `yaml:"timeout"`
-	Retries     int            `yaml:"retries"`
-	Always      bool           `yaml:"always"`
-	Description string         `yaml:"description"`
+	Retries     int            `yaml:"retries,literal"`
+	Always      bool           `yaml:"always,literal"`
+	Description string         `yaml:"description,literal"`
 }
 
 type need struct {
 	Stage    string `yaml:"stage,required,short"`
-	Optional bool   `yaml:"optional"`
+	Optional bool   `yaml:"optional,literal"`
 }
 
 // stage decodes one stage: the common keys and exactly one kind.
@@ -240,6 +250,9 @@ func (r *reader) stage(st *pipeline.Stage, n *yaml.Node) {
 	if !c.If.IsZero() {
 		st.If = &c.If
 	}
+	if c.Retries < 0 {
+		d.errs.Add(d.fields["retries"], "", "bad-value", fmt.Errorf("retries is %d (want none or more)", c.Retries))
+	}
 	st.Policy = pipeline.Policy{Timeout: c.Timeout, Retries: c.Retries, Always: c.Always}
 	r.needs(d, st, c.Needs)
 }
@@ -276,7 +289,7 @@ func (r *reader) kindNames() []string {
 	return names
 }
 
-// cycles reports every cycle once, as a path.
+// cycles reports a cycle, as a path.
 func (r *reader) cycles() {
 	if _, err := pipeline.Order(r.out.Stages); err != nil {
 		r.errs.Add(r.out.Pos, "", "cycle", err)
