@@ -97,11 +97,11 @@ func named(err error, server string) error {
 func (v *vigil) verdicts() []deploy.Verdict {
 	at := map[string]deploy.Verdict{}
 	for _, t := range v.tracks {
-		at[t.object.APIVersion()+t.object.String()] = t.verdict
+		at[addressIn(v.set, t.object)] = t.verdict
 	}
 	var all []deploy.Verdict
 	for _, o := range v.set.Objects {
-		verdict, judged := at[o.APIVersion()+o.String()]
+		verdict, judged := at[addressIn(v.set, o)]
 		switch {
 		case !judged:
 			verdict = deploy.Verdict{Object: o.String(), Code: deploy.Applied, File: o.File, Line: o.Line}

@@ -35,15 +35,11 @@ func (w workload) verdict() deploy.Verdict {
 // no status worth waiting for. Objects without a change were left alone.
 func workloads(set deploy.Set, changes []deploy.Change) (judged []workload, applied []deploy.Object) {
 	changed := map[string]bool{}
-	// The set may leave out a namespace that the cluster's changes name.
-	key := func(o deploy.Object) string {
-		return o.APIVersion() + " " + o.Kind() + " " + cmp.Or(o.Namespace(), set.Namespace) + "/" + o.Name()
-	}
 	for _, c := range changes {
-		changed[key(c.Object)] = c.Op != deploy.Unchanged
+		changed[addressIn(set, c.Object)] = c.Op != deploy.Unchanged
 	}
 	for _, o := range set.Objects {
-		w := workload{object: o, namespace: o.Namespace(), changed: changed[key(o)]}
+		w := workload{object: o, namespace: o.Namespace(), changed: changed[addressIn(set, o)]}
 		switch {
 		case runsPods(o):
 			for _, p := range set.Pins {
@@ -64,6 +60,12 @@ func workloads(set deploy.Set, changes []deploy.Change) (judged []workload, appl
 		judged = append(judged, w)
 	}
 	return judged, applied
+}
+
+// addressIn returns the name of o within set. The set may leave out a namespace
+// that the cluster's changes, and what is judged, have.
+func addressIn(set deploy.Set, o deploy.Object) string {
+	return o.APIVersion() + " " + o.Kind() + " " + cmp.Or(o.Namespace(), set.Namespace) + "/" + o.Name()
 }
 
 func runsPods(o deploy.Object) bool {

@@ -196,8 +196,10 @@ func (g *planning) skip(s *pipeline.Step, st pipeline.Stage, sc pipeline.Scope) 
 			s.Skip = fmt.Sprintf("%s is skipped", n.Stage)
 			return nil
 		case n.Data:
-			return &pipeline.Error{Pos: n.Pos, Code: "no-value", Stage: st.ID,
-				Err: fmt.Errorf("uses a value of %s, which is skipped (use its status alone, or don't run without it)", n.Stage)}
+			return &pipeline.Error{
+				Pos: n.Pos, Code: "no-value", Stage: st.ID,
+				Err: fmt.Errorf("uses a value of %s, which is skipped (use its status alone, or don't run without it)", n.Stage),
+			}
 		}
 	}
 	if st.If == nil {
