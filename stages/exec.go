@@ -120,7 +120,7 @@ func (e *Exec) key(sc pipeline.Scope) (string, error) {
 	if img == "" {
 		ref, err := e.Image.Image(sc)
 		if err != nil {
-			return "", nil //nolint:nilerr // a promise: the command runs
+			return "", nil // a promise: the command runs
 		}
 		img = ref.Digest
 	}
@@ -133,14 +133,14 @@ func (e *Exec) key(sc pipeline.Scope) (string, error) {
 	for _, v := range e.Command {
 		text, err := v.Text(sc)
 		if err != nil {
-			return "", nil //nolint:nilerr // a promise: the command runs
+			return "", nil // a promise: the command runs
 		}
 		in.Command = append(in.Command, text)
 	}
 	for name, v := range e.Env {
 		text, err := v.Text(sc)
 		if err != nil {
-			return "", nil //nolint:nilerr // a promise: the command runs
+			return "", nil // a promise: the command runs
 		}
 		if v.Secret() {
 			text = ""

@@ -47,7 +47,7 @@ func literal(ctx context.Context, r Registry, sc pipeline.Scope, v pipeline.Valu
 // settled returns v, or, if it is the reference of an image, that image.
 func settled(ctx context.Context, r Registry, sc pipeline.Scope, v pipeline.Value, act *pipeline.Action) (pipeline.Value, error) {
 	if got, err := v.Eval(sc); err != nil || pipeline.TypeOf(got) != pipeline.String {
-		return v, nil //nolint:nilerr // a promise, or an image already
+		return v, nil // a promise, or an image already
 	}
 	img, err := literal(ctx, r, sc, v, act)
 	return pipeline.Known(img), err
