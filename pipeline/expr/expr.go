@@ -41,7 +41,7 @@ func (c *Compiler) compile(src string, at pipeline.Place, names pipeline.Names) 
 	if strings.TrimSpace(src) == "" {
 		return nil, fail(0, "empty-expression", errors.New("expression is empty"))
 	}
-	if id, i := dashed(src, names); i >= 0 {
+	if id, i := lang.dashed(src); i >= 0 {
 		return nil, fail(i, "dashed-id", fmt.Errorf("stage %s has a dash in its id (write stages[%q])", id, id))
 	}
 	parsed, issues := lang.env.Parse(src)
@@ -70,15 +70,13 @@ func (c *Compiler) compile(src string, at pipeline.Place, names pipeline.Names) 
 
 // dashed finds a stage that is written stages.my-api, which CEL reads as a
 // subtraction: the longest id that fits. The offset is -1 if there is none.
-func dashed(src string, names pipeline.Names) (found pipeline.ID, at int) {
-	at = -1
-	for id := range names.Stages {
-		i := strings.Index(src, "stages."+string(id))
-		if strings.Contains(string(id), "-") && i >= 0 && len(id) > len(found) {
-			found, at = id, i
+func (l *language) dashed(src string) (found pipeline.ID, at int) {
+	for _, id := range l.dashes {
+		if i := strings.Index(src, "stages."+string(id)); i >= 0 {
+			return id, i
 		}
 	}
-	return found, at
+	return "", -1
 }
 
 // elsewhere says how to write here what people know from other CI systems.

@@ -1,9 +1,11 @@
 package expr
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	"cel.dev/cel-go/cel"
@@ -21,6 +23,7 @@ type language struct {
 	env     *cel.Env
 	factory celast.ExprFactory
 	fields  map[string]map[string]*types.Type // fields by type name
+	dashes  []pipeline.ID                     // stages with a dash in their id, the longest first
 }
 
 // language returns the language for names. Making one costs a millisecond, so
@@ -49,7 +52,11 @@ func (c *Compiler) language(names pipeline.Names) (*language, error) {
 	stages := map[string]*types.Type{}
 	for id, outputs := range names.Stages {
 		stages[string(id)] = object("slipway.stages."+string(id), outputs)
+		if strings.Contains(string(id), "-") {
+			l.dashes = append(l.dashes, id)
+		}
 	}
+	slices.SortFunc(l.dashes, func(a, b pipeline.ID) int { return cmp.Or(len(b)-len(a), strings.Compare(string(a), string(b))) })
 	l.fields["slipway.stages"] = stages
 	opts = append(opts, cel.Variable("stages", types.NewObjectType("slipway.stages")), ext.Strings(), cel.EnableMacroCallTracking())
 
