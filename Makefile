@@ -30,7 +30,7 @@ buildkit/embed/bin/$(ARCH)/runc.gz: buildkit/embed/runc/go.mod | deps
 	CGO_ENABLED=1 GOFLAGS= go -C buildkit/embed/runc build -trimpath -buildvcs=false -tags 'seccomp netgo osusergo' -ldflags '-s -w -extldflags "-static"' -o ../bin/$(ARCH)/runc github.com/opencontainers/runc && gzip -9nf buildkit/embed/bin/$(ARCH)/runc
 
 bin/slipway-cluster: $(wildcard e2e/cluster/*.go) e2e/go.mod ## a Kubernetes for tests; compiling it takes minutes, once
-	set -o pipefail; $(E2E) -C e2e build -v $(E2EFLAGS) -ldflags '-s -w -X $(KUBE).gitVersion=v1.36.3 -X $(KUBE).gitMajor=1 -X $(KUBE).gitMinor=36 -X $(KUBE).gitTreeState=clean' -o ../bin/slipway-cluster ./cluster 2>&1 | awk '/^[^ ]+$$/ {if (++n % 100 == 0) print "compiling Kubernetes for tests, once: " n " of at most 2800 packages"; next} {print}' 
+	set -o pipefail; $(E2E) -C e2e build -v $(E2EFLAGS) -ldflags '-s -w -X $(KUBE).gitVersion=v1.36.3 -X $(KUBE).gitMajor=1 -X $(KUBE).gitMinor=36 -X $(KUBE).gitTreeState=clean' -o ../bin/slipway-cluster ./cluster 2>&1 | awk '/^[^ ]+$$/ {if (++n % 100 == 0) print "compiling Kubernetes for tests, once: " n " of at most 2800 packages"; fflush(); next} {print}' 
 
 bin/golangci-lint-$(LINT):
 	GOBIN=$(CURDIR)/bin GOFLAGS= go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT) && mv bin/golangci-lint $@
