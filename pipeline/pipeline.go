@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// An ID names a stage within its pipeline.
+// An ID names a stage within its pipeline, or one step of a stage with a
+// matrix: svc[cart].
 type ID string
 
 // A Pipeline is a pipeline file, decoded and checked.
@@ -75,13 +76,15 @@ type Stage struct {
 	Needs       []Need
 	If          *Value // nil: always
 	Policy      Policy
+	Matrix      *Matrix         // nil: the stage is one step
 	Outputs     map[string]Type // what the stage promises
 	Body        Planner
 }
 
 // A Need says that a stage comes after another.
 type Need struct {
-	Stage    ID
+	Stage    ID      // in a plan, a step
+	Cells    []Value // names of those that are meant, of a stage with a matrix; nil means all
 	Pos      Pos
 	Optional bool // passes also when the other's if was false
 	Data     bool // implied by a reference to an output, not written

@@ -51,10 +51,47 @@ func (i ImageRef) String() string {
 	return i.Digest
 }
 
-// A Ref is a mention of a stage's output in an expression.
+// A Ref is a mention of a stage's output in an expression. Of a stage with a
+// matrix, that is one cell, by its name or by a value of the mentioning stage's
+// own matrix, or all cells if neither is set.
 type Ref struct {
 	Stage  ID
+	Cell   string // the name of the cell, or
+	Key    string // which value of matrix is its name
 	Output string
+}
+
+// In returns r with the cell that is meant in sc.
+func (r Ref) In(sc Scope) Ref {
+	if matrix, ok := sc.Facts["matrix"].(map[string]any); ok && r.Key != "" {
+		r.Cell, r.Key = fmt.Sprint(matrix[r.Key]), ""
+	}
+	return r
+}
+
+// Step returns the step whose output r is: the stage itself if it has no matrix.
+func (r Ref) Step() ID {
+	if r.Cell != "" {
+		return r.Stage.At(r.Cell)
+	}
+	return r.Stage
+}
+
+// MatrixValue returns the Value that is one value of the stage's own matrix.
+func MatrixValue(pos Pos, name string) Value { return Value{Pos: pos, expr: matrixValue(name)} }
+
+type matrixValue string
+
+func (matrixValue) Refs() []Ref  { return nil }
+func (matrixValue) Type() Type   { return Any }
+func (matrixValue) Secret() bool { return false }
+func (m matrixValue) Eval(sc Scope) (any, error) {
+	matrix, _ := sc.Facts["matrix"].(map[string]any)
+	v, ok := matrix[string(m)]
+	if !ok {
+		return nil, fmt.Errorf("this cell has no matrix.%s", string(m))
+	}
+	return v, nil
 }
 
 // An Expr is an expression of the pipeline file, already checked.
@@ -90,7 +127,7 @@ func Written(pos Pos, e Expr) Value { return Value{Pos: pos, expr: e} }
 
 // Promise returns a Value that stage will make known as output.
 func Promise(stage ID, output string, t Type) Value {
-	return Value{expr: promise{Ref{stage, output}, t}}
+	return Value{expr: promise{Ref{Stage: stage, Output: output}, t}}
 }
 
 // IsZero reports whether v was left out.
@@ -161,7 +198,7 @@ func (v Value) String() string {
 	case len(refs) > 0:
 		var from []string
 		for _, r := range refs {
-			from = append(from, string(r.Stage))
+			from = append(from, string(r.Step()))
 		}
 		slices.Sort(from)
 		return "(known after " + strings.Join(slices.Compact(from), ", ") + ")"

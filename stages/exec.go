@@ -62,7 +62,7 @@ func (e *Exec) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, er
 	for _, w := range e.Command {
 		words = append(words, word(sc, w))
 	}
-	act := pipeline.Action{Effects: []pipeline.Effect{{Verb: "run", Object: e.image(), Detail: strings.Join(words, " ")}}}
+	act := pipeline.Action{Effects: []pipeline.Effect{{Verb: "run", Object: e.image(sc), Detail: strings.Join(words, " ")}}}
 	var err error
 	if e.Image, err = settled(ctx, e.registry, sc, e.Image, &act); err != nil {
 		return act, err
@@ -94,9 +94,9 @@ func (e *Exec) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, er
 }
 
 // image names the image for people.
-func (e *Exec) image() string {
+func (e *Exec) image(sc pipeline.Scope) string {
 	for _, r := range e.Image.Refs() {
-		return "image of " + string(r.Stage)
+		return "image of " + string(r.In(sc).Step())
 	}
 	return e.Image.String()
 }
