@@ -60,7 +60,7 @@ func (e *Exec) Check() []error {
 func (e *Exec) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, error) {
 	var words []string
 	for _, w := range e.Command {
-		words = append(words, word(sc, w))
+		words = append(words, w.Show(sc))
 	}
 	act := pipeline.Action{Effects: []pipeline.Effect{{Verb: "run", Object: e.image(sc), Detail: strings.Join(words, " ")}}}
 	var err error
@@ -99,14 +99,6 @@ func (e *Exec) image(sc pipeline.Scope) string {
 		return "image of " + string(r.In(sc).Step())
 	}
 	return e.Image.String()
-}
-
-// word returns the text of v for people: secrets are hidden, promises explained.
-func word(sc pipeline.Scope, v pipeline.Value) string {
-	if text, err := v.Text(sc); err == nil && !v.Secret() {
-		return text
-	}
-	return v.String()
 }
 
 // key returns the sha256 over all that can change how the command ends, or ""

@@ -73,12 +73,8 @@ func (pl *Planner) Plan(ctx context.Context, p *pipeline.Pipeline, sc pipeline.S
 		if plan.Outputs == nil {
 			plan.Outputs = map[string]pipeline.Value{}
 		}
-		plan.Outputs[o.Name] = o.Value
-		v, err := o.Value.Eval(sc)
-		switch {
-		case err == nil && !o.Value.Secret():
-			plan.Outputs[o.Name] = pipeline.Known(v)
-		case err != nil && !errors.Is(err, pipeline.ErrUnkept):
+		plan.Outputs[o.Name] = o.Value.In(sc)
+		if _, err := o.Value.Eval(sc); err != nil && !errors.Is(err, pipeline.ErrUnkept) {
 			list.Add(o.Value.Pos, "", "bad-value", fmt.Errorf("output %s: %w", o.Name, err))
 		}
 	}

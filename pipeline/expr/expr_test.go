@@ -15,15 +15,23 @@ var names = pipeline.Names{
 	Stages: map[pipeline.ID]map[string]pipeline.Type{
 		"api":    {"image": pipeline.Image, "digest": pipeline.String, "status": pipeline.String},
 		"my-api": {"image": pipeline.Pushed, "status": pipeline.String},
+		"svc":    {"ref": pipeline.String, "status": pipeline.String},
 	},
+	Matrix: map[pipeline.ID]map[string]pipeline.Type{"svc": {"svc": pipeline.String, "port": pipeline.Int, "cell": pipeline.String}},
+	Cells:  map[pipeline.ID][]string{"svc": {"web", "cart"}},
+	Stage:  "svc",
 }
 
 func scope() pipeline.Scope {
 	sc := pipeline.Scope{Steps: new(pipeline.Results), Facts: map[string]any{
-		"vars": map[string]any{"registry": "r.example", "replicas": 2, "token": "s3cret", "dirs": []any{"a", "b"}},
-		"git":  func() any { return map[string]any{"sha": "abc", "dirty": false} },
-		"ci":   errors.New("no CI"),
-	}}
+		"vars":   map[string]any{"registry": "r.example", "replicas": 2, "token": "s3cret", "dirs": []any{"a", "b"}},
+		"git":    func() any { return map[string]any{"sha": "abc", "dirty": false} },
+		"ci":     errors.New("no CI"),
+		"matrix": map[string]any{"svc": "web", "port": 80, "cell": "web"},
+	}, Cells: names.Cells}
+	sc.Steps.Keep(pipeline.Ref{Stage: "svc", Cell: "web", Output: "ref"}, "r.example/web@1")
+	sc.Steps.End("svc[web]", "ok")
+	sc.Steps.End("svc[cart]", "failed")
 	sc.Steps.Keep(pipeline.Ref{Stage: "my-api", Output: "image"}, pipeline.ImageRef{Digest: "sha256:1", Repository: "r.example/my", Tags: []string{"v1"}})
 	return sc
 }
@@ -47,6 +55,14 @@ func TestEval(t *testing.T) {
 		{`${{ stages["my-api"].image.ref }}`, "r.example/my:v1@sha256:1", pipeline.String},
 		{"$${{ not ${{ git.sha }}", "${{ not abc", pipeline.String},
 		{"${{ vars.dirs.size() }}", int64(2), pipeline.Int},
+		{"${{ matrix.svc }}:${{ matrix.port + 1 }}", "web:81", pipeline.String},
+		{"${{ stages.svc['web'].ref }}", "r.example/web@1", pipeline.String},
+		{"${{ stages['svc']['web']['ref'] }}", "r.example/web@1", pipeline.String},
+		{"${{ stages.svc[matrix.svc].ref }}", "r.example/web@1", pipeline.String},
+		{"${{ stages.svc.size() }}", int64(2), pipeline.Int},
+		{"${{ stages.svc.map(c, c + '=' + stages.svc[c].status) }}", []any{"web=ok", "cart=failed"}, pipeline.List},
+		{"${{ stages.svc.exists(c, stages.svc[c].status == 'failed') }}", true, pipeline.Bool},
+		{"${{ 'cart' in stages.svc }}", true, pipeline.Bool},
 	} {
 		e, err := new(expr.Compiler).Template(tt.text, at, names)
 		if err != nil {
@@ -63,6 +79,57 @@ func TestEval(t *testing.T) {
 func TestPlainText(t *testing.T) {
 	if e, err := new(expr.Compiler).Template("no { expression }}", at, names); e != nil || err != nil {
 		t.Errorf("got %v, %v", e, err)
+	}
+}
+
+// TestShow checks that what is known of a promise is shown, and nothing that
+// would be a guess.
+func TestShow(t *testing.T) {
+	for text, want := range map[string]string{
+		"${{ 'r.example/api:' + stages.api.digest }}":        "r.example/api:(known after api)",
+		"${{ vars.registry }}/api@${{ stages.api.digest }}":  "r.example/api@(known after api)",
+		"a ${{ 'b ' + stages.api.image.digest + ' c' }} d":   "a b (known after api) c d",
+		"${{ stages.api.digest }}":                           "(known after api)",
+		"${{ stages.api.digest == '' ? 'none' : 'some' }}":   "(known after api)",
+		"${{ 'x' + stages.api.digest.substring(0, 7) }}":     "(known after api)",
+		"${{ stages.svc['cart'].ref }}":                      "(known after svc[cart])",
+		"x ${{ stages.svc[matrix.svc].ref }}":                "x r.example/web@1",
+		"${{ stages.svc.map(c, stages.svc[c].ref).join() }}": "(known after svc)",
+		"${{ 'x' + vars.token + stages.api.digest }}":        "***",
+	} {
+		e, err := new(expr.Compiler).Template(text, at, names)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		v := pipeline.Written(pipeline.Pos{}, e)
+		if got := v.Show(scope()); got != want {
+			t.Errorf("%s: shows %q, want %q", text, got, want)
+		}
+		if got := v.In(scope()).String(); got != want {
+			t.Errorf("%s: is %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestRefs(t *testing.T) {
+	for text, want := range map[string]pipeline.Ref{
+		"${{ stages.svc['web'].ref }}":                       {Stage: "svc", Cell: "web", Output: "ref"},
+		"${{ stages.svc[matrix.svc].ref }}":                  {Stage: "svc", Key: "svc", Output: "ref"},
+		"${{ stages.svc[vars.registry].ref }}":               {Stage: "svc", Output: "ref"},
+		"${{ stages.svc.map(c, stages.svc[c].ref).join() }}": {Stage: "svc", Output: "ref"},
+	} {
+		e, err := new(expr.Compiler).Template(text, at, names)
+		if err != nil || len(e.Refs()) != 1 || e.Refs()[0] != want {
+			t.Errorf("%s: %+v, %v, want %+v", text, e.Refs(), err, want)
+		}
+	}
+	e, err := new(expr.Compiler).Template("${{ stages.svc[vars.registry].status }}", at, names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Eval(scope()); err == nil || !strings.Contains(err.Error(), "no such key: r.example") {
+		t.Errorf("a cell that is not there: %v", err)
 	}
 }
 

@@ -99,7 +99,10 @@ func (r *reader) read() {
 		}
 	}
 	r.vars(parts["vars"])
-	r.names = pipeline.Names{Vars: map[string]pipeline.Type{}, Stages: map[pipeline.ID]map[string]pipeline.Type{}}
+	r.names = pipeline.Names{
+		Vars: map[string]pipeline.Type{}, Stages: map[pipeline.ID]map[string]pipeline.Type{},
+		Matrix: map[pipeline.ID]map[string]pipeline.Type{}, Cells: map[pipeline.ID][]string{},
+	}
 	for _, v := range r.out.Vars {
 		r.names.Vars[v.Name] = v.Type
 	}
@@ -142,6 +145,9 @@ func (r *reader) stages(n *yaml.Node) []*yaml.Node {
 	})
 	for i, node := range nodes {
 		st := &r.out.Stages[i]
+		if m := child(node, "matrix"); m != nil {
+			r.matrix(st, resolve(m))
+		}
 		if kind, body := r.kind(node); body != nil {
 			st.Kind = kind.Name
 			// Outputs depend on which keys are there, not on what expressions say.
@@ -156,6 +162,16 @@ func (r *reader) stages(n *yaml.Node) []*yaml.Node {
 		}
 	}
 	return nodes
+}
+
+// child returns the value of a key of the mapping n, or nil.
+func child(n *yaml.Node, key string) *yaml.Node {
+	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return nil
 }
 
 // kind returns the first key of a stage that names a kind.
@@ -195,6 +211,7 @@ func (plain) Template(text string, at pipeline.Place, _ pipeline.Names) (pipelin
 type common struct {
 	Needs       []need         `yaml:"needs"`
 	If          pipeline.Value `yaml:"if,if"`
+	Matrix      yaml.Node      `yaml:"matrix"` // decoded before everything else
 	Timeout     time.Duration  `yaml:"timeout"`
 	Retries     int            `yaml:"retries,literal"`
 	Always      bool           `yaml:"always,literal"`
@@ -202,13 +219,15 @@ type common struct {
 }
 
 type need struct {
-	Stage    string `yaml:"stage,required,short"`
-	Optional bool   `yaml:"optional,literal"`
+	Stage    string         `yaml:"stage,required,short"`
+	Cell     pipeline.Value `yaml:"cell"`
+	Optional bool           `yaml:"optional,literal"`
 }
 
 // stage decodes one stage: the common keys and exactly one kind.
 func (r *reader) stage(st *pipeline.Stage, n *yaml.Node) {
 	d := &decoder{source: r.source, compiler: r.compiler, names: r.names, fields: map[string]pipeline.Pos{}}
+	d.names.Stage = st.ID
 	defer func() {
 		for _, e := range d.errs {
 			e.Stage = st.ID
@@ -226,6 +245,7 @@ func (r *reader) stage(st *pipeline.Stage, n *yaml.Node) {
 	var found []string
 	d.pairs(n, func(key, val *yaml.Node) {
 		switch i := slices.Index(keys, key.Value); {
+		case key.Value == "matrix":
 		case i >= 0:
 			d.decode(val, v.Field(i), key.Value, hintOf(v.Type().Field(i)))
 		case slices.Contains(kinds, key.Value):
@@ -233,7 +253,7 @@ func (r *reader) stage(st *pipeline.Stage, n *yaml.Node) {
 				d.fail(key, "two-kinds", "stage is already %s (a stage has one kind; make %s a stage of its own)", found[0], key.Value)
 				return
 			}
-			b := &body{source: r.source, stage: st.ID, node: resolve(val), compiler: r.compiler, names: r.names}
+			b := &body{source: r.source, stage: st.ID, node: resolve(val), compiler: r.compiler, names: d.names}
 			b.kind, _ = r.kind(n)
 			_, bd := b.decode(nil)
 			d.errs = append(d.errs, bd.errs...)
@@ -268,17 +288,58 @@ func (r *reader) needs(d *decoder, st *pipeline.Stage, written []need) {
 		case r.names.Stages[id] == nil && w.Stage != "":
 			d.errs.Add(pos, "", "unknown-stage", fmt.Errorf("no stage is called %q%s", w.Stage, pipeline.Nearest(w.Stage, pipeline.Keys(r.names.Stages))))
 		default:
-			st.Needs = append(st.Needs, pipeline.Need{Stage: id, Pos: pos, Optional: w.Optional})
+			n := pipeline.Need{Stage: id, Pos: pos, Optional: w.Optional}
+			if !w.Cell.IsZero() && r.cell(d, w) {
+				n.Cells = []pipeline.Value{w.Cell}
+			}
+			st.Needs = append(st.Needs, n)
 		}
 	}
+	seen := map[pipeline.Ref]bool{}
 	for _, ref := range d.refs {
+		cell := pipeline.Ref{Stage: ref.Stage, Cell: ref.Cell, Key: ref.Key}
 		i := slices.IndexFunc(st.Needs, func(n pipeline.Need) bool { return n.Stage == ref.Stage })
-		if i < 0 {
-			st.Needs = append(st.Needs, pipeline.Need{Stage: ref.Stage, Pos: ref.pos})
+		cells := cellsOf(ref)
+		switch {
+		case i < 0:
+			st.Needs = append(st.Needs, pipeline.Need{Stage: ref.Stage, Pos: ref.pos, Cells: cells})
 			i = len(st.Needs) - 1
+		case cells == nil || st.Needs[i].Cells == nil:
+			st.Needs[i].Cells = nil
+		case !seen[cell]:
+			st.Needs[i].Cells = append(st.Needs[i].Cells, cells...)
 		}
+		seen[cell] = true
 		st.Needs[i].Data = st.Needs[i].Data || ref.Output != pipeline.StatusOutput
 	}
+}
+
+// cell checks a need of one cell.
+func (r *reader) cell(d *decoder, w need) bool {
+	id, have := pipeline.ID(w.Stage), r.names.Cells[pipeline.ID(w.Stage)]
+	name, err := w.Cell.Text(pipeline.Scope{})
+	switch {
+	case r.names.Matrix[id] == nil:
+		d.errs.Add(w.Cell.Pos, "", "no-matrix", fmt.Errorf("stage %s has no matrix (leave out cell:)", id))
+	case len(w.Cell.Refs()) > 0:
+		d.errs.Add(w.Cell.Pos, "", "not-known-yet", errors.New("cell must be known before any stage is planned (use matrix or vars)"))
+	case w.Cell.Expr() == nil && err == nil && have != nil && !slices.Contains(have, name):
+		d.errs.Add(w.Cell.Pos, "", "unknown-cell", fmt.Errorf("stage %s has no cell %q%s", id, name, wanted(name, slices.Clone(have))))
+	default:
+		return true
+	}
+	return false
+}
+
+// cellsOf returns the cell that ref means, or nil for all.
+func cellsOf(ref reference) []pipeline.Value {
+	switch {
+	case ref.Key != "":
+		return []pipeline.Value{pipeline.MatrixValue(ref.pos, ref.Key)}
+	case ref.Cell != "":
+		return []pipeline.Value{literal(ref.pos, ref.Cell)}
+	}
+	return nil
 }
 
 func (r *reader) kindNames() []string {
