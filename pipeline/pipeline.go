@@ -46,7 +46,11 @@ type Var struct {
 	Pos         Pos
 	Type        Type
 	Default     any    // nil: the var has none and must be set
+	Optional    bool   // need not be set: without a value it is empty
 	Env         string // environment variable that sets it
+	Pattern     string // regular expression that all of a text matches; empty means any
+	OneOf       []any  // what the value can be; empty means anything
+	Min, Max    *int   // bounds of a number; nil means none
 	Description string
 }
 

@@ -61,6 +61,7 @@ func (d *decoder) fail(n *yaml.Node, code, format string, args ...any) {
 var (
 	valueType    = reflect.TypeFor[pipeline.Value]()
 	durationType = reflect.TypeFor[time.Duration]()
+	nodeType     = reflect.TypeFor[yaml.Node]()
 )
 
 // decode fills v from n. Path is where v stands in the body.
@@ -76,6 +77,8 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string, h hint) {
 		d.value(n, v, h)
 	case v.Type() == durationType:
 		d.duration(n, v)
+	case v.Type() == nodeType: // the one who asks decodes it
+		v.Set(reflect.ValueOf(*n))
 	default:
 		d.plain(n, v, path, h)
 	}
