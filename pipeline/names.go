@@ -23,7 +23,7 @@ const StatusOutput = "status"
 // fields: what is known of the surroundings.
 func Facts() map[string]map[string]Type {
 	return map[string]map[string]Type{
-		"environment": {"name": String, "namespace": String, "context": String, "clusterUID": String, "protected": Bool},
+		"environment": {"name": String, "namespace": String, "context": String, "clusterUID": String, "protected": Bool, "promotes": String},
 		"git": {
 			"sha": String, "short": String, "branch": String, "tag": String, "slug": String,
 			"describe": String, "dirty": Bool, "epoch": Int,

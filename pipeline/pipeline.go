@@ -62,6 +62,7 @@ type Environment struct {
 	Context    string // of the kubeconfig; empty means the current one
 	ClusterUID string // UID of the namespace kube-system of the cluster that is meant; empty means any
 	Protected  bool
+	Promotes   string // environment whose releases go here; empty means none
 	Vars       map[string]Value
 }
 

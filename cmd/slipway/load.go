@@ -117,7 +117,7 @@ func (a *app) scope(ctx context.Context, p *pipeline.Pipeline, env pipeline.Envi
 		"vars": vars,
 		"environment": map[string]any{
 			"name": env.Name, "namespace": env.Namespace, "context": env.Context,
-			"clusterUID": env.ClusterUID, "protected": env.Protected,
+			"clusterUID": env.ClusterUID, "protected": env.Protected, "promotes": env.Promotes,
 		},
 		"git": facts.Git(ctx, p.Dir, a.env),
 		"ci":  facts.CI(a.env),

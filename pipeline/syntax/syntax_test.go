@@ -116,6 +116,27 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestExtends(t *testing.T) {
+	p, err := parse("slipway.yaml", []byte(`slipway: v1
+name: shop
+vars: {a: 1, b: 2, hosts: {type: list, default: []}}
+environments:
+  production: {extends: staging, namespace: shop, protected: true, promotes: staging, vars: {b: 4}}
+  staging: {extends: base, context: s, vars: {b: 3, hosts: [x]}}
+  base: {namespace: base, clusterUID: u, vars: {a: 5}}
+stages: {it: {build: {}}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	prod, _ := p.Environment("production")
+	vars, err := p.Resolve(prod, pipeline.Outside{})
+	got := fmt.Sprintf("%s %s %s %t %s %v %v", prod.Namespace, prod.Context, prod.ClusterUID, prod.Protected, prod.Promotes, vars, err)
+	if want := "shop s u true staging map[a:5 b:4 hosts:[x]] <nil>"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 // TestSize is about what a file may cost, not about time: a large one is
 // refused, a deep and a wide one are read.
 func TestSize(t *testing.T) {
