@@ -27,6 +27,7 @@ type decoder struct {
 	compiler pipeline.Compiler
 	names    pipeline.Names
 	scope    *pipeline.Scope
+	partial  bool // what is required may stand elsewhere
 
 	errs   pipeline.ErrorList
 	refs   []reference
@@ -156,7 +157,7 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string, h hint) 
 		d.decode(val, fields[i].at, join(path, key.Value), fields[i].hint)
 	})
 	for _, f := range fields {
-		if f.required && !seen[f.key] {
+		if f.required && !seen[f.key] && !d.partial {
 			d.fail(n, "missing-key", "%s needs %s:", h.key, f.key)
 		}
 	}

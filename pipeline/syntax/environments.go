@@ -14,12 +14,12 @@ import (
 // environment is an entry of environments:. What is nil is taken from the one
 // that it extends.
 type environment struct {
-	Extends    string               `yaml:"extends"`
+	Extends    string               `yaml:"extends" doc:"Environment that this one is like, but for what is said here; vars are merged by name."`
 	Namespace  *string              `yaml:"namespace"`
 	Context    *string              `yaml:"context"`
 	ClusterUID *string              `yaml:"clusterUID"`
 	Protected  *bool                `yaml:"protected"`
-	Promotes   *string              `yaml:"promotes"`
+	Promotes   *string              `yaml:"promotes" doc:"Environment whose releases go here."`
 	Vars       map[string]yaml.Node `yaml:"vars"`
 
 	name   string

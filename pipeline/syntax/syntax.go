@@ -31,6 +31,7 @@ type file struct {
 	Name         string                    `yaml:"name,required"`
 	Vars         yaml.Node                 `yaml:"vars"`
 	Environments yaml.Node                 `yaml:"environments"`
+	Defaults     yaml.Node                 `yaml:"defaults" doc:"What stages have without saying so, by kind; stage is for what stands beside the kind. Mappings are merged, lists replaced, null takes a default away."`
 	Stages       yaml.Node                 `yaml:"stages,required"`
 	Outputs      map[string]pipeline.Value `yaml:"outputs,any"`
 }
@@ -54,17 +55,35 @@ func (p *Parser) Parse(name string, text []byte) (*pipeline.Pipeline, error) {
 	r := &reader{Parser: p, decoder: &decoder{source: src, compiler: p.Compiler, fields: map[string]pipeline.Pos{}}}
 	r.out = &pipeline.Pipeline{Pos: src.pos(src.root), Dir: dir}
 	r.read()
-	if err := r.errs.Err(); err != nil {
+	if err := once(r.errs).Err(); err != nil {
 		return nil, err
 	}
 	return r.out, nil
+}
+
+// once returns list without errors that are there already: what is wrong in
+// defaults is wrong in every stage that has them.
+func once(list pipeline.ErrorList) pipeline.ErrorList {
+	type place struct {
+		pos  pipeline.Pos
+		text string
+	}
+	seen := map[place]bool{}
+	return slices.DeleteFunc(list, func(e *pipeline.Error) bool {
+		at := place{e.Pos, e.Err.Error()}
+		again := seen[at]
+		seen[at] = true
+		return again
+	})
 }
 
 // A reader makes a Pipeline of one file.
 type reader struct {
 	*Parser
 	*decoder
-	out *pipeline.Pipeline
+	out    *pipeline.Pipeline
+	preset map[string]*yaml.Node      // defaults by kind
+	bodies map[pipeline.ID]*yaml.Node // of stages, with their defaults
 }
 
 func (r *reader) read() {
@@ -106,10 +125,11 @@ func (r *reader) read() {
 	for _, v := range r.out.Vars {
 		r.names.Vars[v.Name] = v.Type
 	}
-	bodies := r.stages(parts["stages"])
+	r.defaults(parts["defaults"])
+	nodes := r.stages(parts["stages"])
 	r.environments(parts["environments"])
-	for i := range bodies {
-		r.stage(&r.out.Stages[i], bodies[i])
+	for i := range nodes {
+		r.stage(&r.out.Stages[i], nodes[i])
 	}
 	if n := parts["outputs"]; n != nil {
 		r.decode(n, reflect.ValueOf(&f).Elem().FieldByName("Outputs"), "outputs", hint{key: "outputs", any: true})
@@ -133,6 +153,7 @@ func (r *reader) stages(n *yaml.Node) []*yaml.Node {
 		return nil
 	}
 	var nodes []*yaml.Node
+	r.bodies = map[pipeline.ID]*yaml.Node{}
 	r.pairs(n, func(key, val *yaml.Node) {
 		st := pipeline.Stage{ID: pipeline.ID(key.Value), Pos: r.pos(key)}
 		if !idName.MatchString(key.Value) {
@@ -148,8 +169,10 @@ func (r *reader) stages(n *yaml.Node) []*yaml.Node {
 		if m := child(node, "matrix"); m != nil {
 			r.matrix(st, resolve(m))
 		}
-		if kind, body := r.kind(node); body != nil {
-			st.Kind = kind.Name
+		var body *yaml.Node
+		var kind pipeline.Kind
+		if nodes[i], body, kind = r.filled(node); body != nil {
+			st.Kind, r.bodies[st.ID] = kind.Name, body
 			// Outputs depend on which keys are there, not on what expressions say.
 			probe := &decoder{source: r.source, compiler: literals{}, fields: map[string]pipeline.Pos{}}
 			b := kind.New()
@@ -211,7 +234,7 @@ func (plain) Template(text string, at pipeline.Place, _ pipeline.Names) (pipelin
 type common struct {
 	Needs       []need         `yaml:"needs"`
 	If          pipeline.Value `yaml:"if,if"`
-	Matrix      yaml.Node      `yaml:"matrix"` // decoded before everything else
+	Matrix      yaml.Node      `yaml:"matrix" doc:"Makes several of the stage: one for each combination of its lists. include, exclude and max are no lists."` // decoded before everything else
 	Timeout     time.Duration  `yaml:"timeout"`
 	Retries     int            `yaml:"retries,literal"`
 	Always      bool           `yaml:"always,literal"`
@@ -220,7 +243,7 @@ type common struct {
 
 type need struct {
 	Stage    string         `yaml:"stage,required,short"`
-	Cell     pipeline.Value `yaml:"cell"`
+	Cell     pipeline.Value `yaml:"cell" doc:"Name of the one cell that is meant, of a stage with a matrix. Default: all."`
 	Optional bool           `yaml:"optional,literal"`
 }
 
@@ -253,7 +276,7 @@ func (r *reader) stage(st *pipeline.Stage, n *yaml.Node) {
 				d.fail(key, "two-kinds", "stage is already %s (a stage has one kind; make %s a stage of its own)", found[0], key.Value)
 				return
 			}
-			b := &body{source: r.source, stage: st.ID, node: resolve(val), compiler: r.compiler, names: d.names}
+			b := &body{source: r.source, stage: st.ID, node: r.bodies[st.ID], compiler: r.compiler, names: d.names}
 			b.kind, _ = r.kind(n)
 			_, bd := b.decode(nil)
 			d.errs = append(d.errs, bd.errs...)

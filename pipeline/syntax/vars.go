@@ -16,12 +16,12 @@ import (
 type variable struct {
 	Type        string    `yaml:"type"`
 	Default     yaml.Node `yaml:"default"`
-	Required    *bool     `yaml:"required"`
+	Required    *bool     `yaml:"required" doc:"false: it need not be set, and is empty then. Default: true without a default."`
 	Env         string    `yaml:"env"`
-	Pattern     string    `yaml:"pattern"`
-	OneOf       yaml.Node `yaml:"oneOf"`
-	Min         *int      `yaml:"min"`
-	Max         *int      `yaml:"max"`
+	Pattern     string    `yaml:"pattern" doc:"Regular expression (RE2) that all of the text has to match."`
+	OneOf       yaml.Node `yaml:"oneOf" doc:"What the value can be."`
+	Min         *int      `yaml:"min" doc:"The least that a whole number can be."`
+	Max         *int      `yaml:"max" doc:"The most that a whole number can be."`
 	Description string    `yaml:"description"`
 }
 
