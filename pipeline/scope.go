@@ -18,7 +18,8 @@ type Scope struct {
 	// Facts are by name as expressions use them: vars, environment, git, ci,
 	// matrix. A
 	// fact may be a func() any, which is called when it is first needed; an
-	// error among them is reported when an expression needs it.
+	// error among them is reported when an expression needs it. The fact dirs is a
+	// func(pattern string) ([]string, error), which finds folders.
 	Facts map[string]any
 	Steps *Results // nil: nothing is known of any step
 

@@ -119,8 +119,9 @@ func (a *app) scope(ctx context.Context, p *pipeline.Pipeline, env pipeline.Envi
 			"name": env.Name, "namespace": env.Namespace, "context": env.Context,
 			"clusterUID": env.ClusterUID, "protected": env.Protected, "promotes": env.Promotes,
 		},
-		"git": facts.Git(ctx, p.Dir, a.env),
-		"ci":  facts.CI(a.env),
+		"git":  facts.Git(ctx, p.Dir, a.env),
+		"ci":   facts.CI(a.env),
+		"dirs": facts.Dirs(p.Dir),
 	}}, nil
 }
 

@@ -52,8 +52,15 @@ func (e *expression) eval(sc pipeline.Scope, output outputs) (any, error) {
 		if err, ok := v.(error); ok {
 			return nil, e.wrap(err)
 		}
-		if root == "matrix" {
+		switch root {
+		case "matrix":
 			root = matrixOf(e.stage)
+		case "dirs":
+			find, ok := v.(func(string) ([]string, error))
+			if !ok {
+				return nil, e.wrap(errors.New("dirs: no folders are known here"))
+			}
+			root, v = folderVar, folders(find)
 		}
 		vars[root] = v
 	}

@@ -106,14 +106,24 @@ func located(src string, at pipeline.Place, code string, issues *cel.Issues) err
 		off, msg := offset(src, e.Location.Line(), e.Location.Column()), readable(e.Message)
 		if m := undeclared.FindStringSubmatch(e.Message); m != nil {
 			off = max(0, strings.LastIndex(src[:min(len(src), off+len(m[1]))], m[1])) // of a call, CEL names the bracket
+			msg = fmt.Sprintf("there is no %s%s", m[1], pipeline.Nearest(m[1], pipeline.Keys(usage)))
 			if cure := elsewhere[m[1]]; cure != "" {
 				msg = fmt.Sprintf("there is no %s (%s)", m[1], cure)
 			}
+		}
+		if m := undefined.FindStringSubmatch(e.Message); m != nil {
+			fields := append(pipeline.Keys(versionFields()), pipeline.Keys(pipeline.ImageFields(pipeline.Pushed))...)
+			msg = fmt.Sprintf("there is no field %s%s", m[1], pipeline.Nearest(m[1], fields))
+		}
+		if how := called(e.Message); how != "" {
+			msg = how
 		}
 		list = append(list, &pipeline.Error{Pos: at(off), Code: code, Err: errors.New(msg)})
 	}
 	return list.Err()
 }
+
+var undefined = regexp.MustCompile(`undefined field '(\w+)'`)
 
 var undeclared = regexp.MustCompile(`undeclared reference to '(\w+)'`)
 

@@ -1,8 +1,11 @@
 package expr_test
 
 import (
+	"bytes"
 	"errors"
+	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -167,12 +170,16 @@ func TestMistakes(t *testing.T) {
 		{"${{ stages.my-api.image }}", 5, `write stages["my-api"]`},
 		{"${{ stages.api }}", 12, "stage api is not a value"},
 		{"${{ git }}", 5, "git is not a value"},
-		{"${{ gti.sha }}", 5, "undeclared reference to 'gti'"},
+		{"${{ gti.sha }}", 5, "there is no gti"},
 		{"${{ vars.replicas + 'x' }}", 19, "no matching overload"},
 		{"${{ 1 +", 1, `not closed (want "}}" after it)`},
 		{"${{ }}", 4, "empty"},
 		{"x ${{ stages.api.image }}", 6, "an image is no text"},
 		{"x ${{ vars.dirs }}", 6, "a list cannot stand inside a text"},
+		{"${{ replace(vars.registry, '.', '-') }}", 12, "replace is called with (string, string, string) (want text.replace(old, new))"},
+		{"${{ vars.replicas.default(1) }}", 26, "want value.default(fallback), of one type"},
+		{"${{ semver(git.tag).mayor }}", 20, `there is no field mayor (did you mean "major"?)`},
+		{"${{ git.tag.slugg() }}", 13, `there is no slugg (did you mean "slug"?)`},
 	} {
 		_, err := new(expr.Compiler).Template(tt.text, at, names)
 		var list pipeline.ErrorList
@@ -181,12 +188,58 @@ func TestMistakes(t *testing.T) {
 			t.Errorf("%s\ngot  %v\nwant col %d: …%s…", tt.text, err, tt.col, tt.want)
 		}
 	}
+	for text, want := range map[string]string{
+		"semver(vars.registry).major": `"r.example" is no version such as v1.2.3 (ask isSemver before)`,
+		"dirs('x/*')":                 "no folders are known here",
+	} {
+		e, err := new(expr.Compiler).Bare(text, at, names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Eval(scope()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
 	e, err := new(expr.Compiler).Bare("ci.name == 'x'", at, names)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := e.Eval(scope()); err == nil || !strings.Contains(err.Error(), "no CI") {
 		t.Errorf("a fact that could not be found out: %v", err)
+	}
+}
+
+var row = regexp.MustCompile("(?m)^\\| `(.+)` \\| `(.+)` \\|$")
+
+// TestDocs evaluates both sides of the tables of functions in the docs.
+func TestDocs(t *testing.T) {
+	text, err := os.ReadFile("../../docs/language.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ = bytes.Cut(text, []byte("### Functions"))
+	sc := pipeline.Scope{Facts: map[string]any{
+		"git":  map[string]any{"branch": "main", "tag": "", "slug": "main"},
+		"dirs": func(string) ([]string, error) { return []string{"cart", "web"}, nil },
+	}}
+	rows := row.FindAllStringSubmatch(string(text), -1)
+	for _, m := range rows {
+		var got [2]any
+		for i, src := range m[1:] {
+			e, err := new(expr.Compiler).Bare(src, at, names)
+			if err != nil {
+				t.Fatalf("%s: %v", src, err)
+			}
+			if got[i], err = e.Eval(sc); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !reflect.DeepEqual(got[0], got[1]) {
+			t.Errorf("%s is %#v, and not %s", m[1], got[0], m[2])
+		}
+	}
+	if len(rows) < 15 {
+		t.Errorf("only %d rows found", len(rows))
 	}
 }
 

@@ -56,6 +56,8 @@ func (c *Compiler) language(names pipeline.Names) (*language, error) {
 		}
 	}
 	l.fields["slipway.stages"] = stages
+	object(version, versionFields())
+	opts = append(opts, functions()...)
 	opts = append(opts, cel.Variable("stages", types.NewObjectType("slipway.stages")), ext.Strings(), cel.EnableMacroCallTracking())
 
 	registry, err := types.NewRegistry()

@@ -124,6 +124,9 @@ func (w *walker) mention(e celast.Expr, path []celast.Expr, inside bool) {
 	name := e.AsIdent()
 	fields, known := w.lang.fields["slipway."+name]
 	switch {
+	case name == folderVar:
+		w.e.roots = append(w.e.roots, "dirs")
+		return
 	case name == "matrix":
 		if fields = w.lang.fields["slipway."+matrixOf(w.names.Stage)]; fields == nil {
 			w.fail(e, "no-matrix", errors.New("there is no matrix here (give the stage matrix: {name: [value, …]} beside its kind)"))
