@@ -56,16 +56,31 @@ type Compiler interface {
 // Nearest returns " (did you mean …?)" with the word of known that is most like
 // word, or "" if none is.
 func Nearest(word string, known []string) string {
+	if best := Closest(word, known); best != "" {
+		return fmt.Sprintf(" (did you mean %q?)", best)
+	}
+	return ""
+}
+
+// Closest returns the word of known that is most like word, or "" if none is. Of
+// two, it is the one of the same letters: they are swapped and doubled more often
+// than others are put in their place.
+func Closest(word string, known []string) string {
 	best, dist := "", 1+max(1, len(word)/3)
 	for _, k := range slices.Sorted(slices.Values(known)) {
-		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < dist {
+		d := distance(strings.ToLower(word), strings.ToLower(k))
+		if d < dist || d == dist && best != "" && letters(k) == letters(word) && letters(best) != letters(word) {
 			best, dist = k, d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf(" (did you mean %q?)", best)
+	return best
+}
+
+// letters returns which letters word has.
+func letters(word string) string {
+	rs := []rune(strings.ToLower(word))
+	slices.Sort(rs)
+	return string(slices.Compact(rs))
 }
 
 // Keys returns the keys of m, sorted.

@@ -38,13 +38,13 @@ func TestOrder(t *testing.T) {
 
 func TestNearest(t *testing.T) {
 	for _, tt := range []struct{ word, want string }{
-		{"biuld", "build"}, {"Build", "build"}, {"buidl", "build"}, {"dploy", "deploy"}, {"frobnicate", ""}, {"x", ""},
+		{"biuld", "build"}, {"Build", "build"}, {"buidl", "build"}, {"dploy", "deploy"}, {"frobnicate", ""}, {"x", ""}, {"tasg", "tags"}, {"tagg", "tag"},
 	} {
 		want := ""
 		if tt.want != "" {
 			want = fmt.Sprintf(" (did you mean %q?)", tt.want)
 		}
-		if got := pipeline.Nearest(tt.word, []string{"build", "deploy", "exec"}); got != want {
+		if got := pipeline.Nearest(tt.word, []string{"build", "deploy", "exec", "tag", "tags"}); got != want {
 			t.Errorf("Nearest(%q) = %q, want %q", tt.word, got, want)
 		}
 	}

@@ -145,17 +145,47 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string, h hint) 
 	for i, f := range fields {
 		known[i] = f.key
 	}
-	seen := d.pairs(n, func(key, val *yaml.Node) {
-		i := slices.IndexFunc(fields, func(f field) bool { return f.key == key.Value })
-		if i < 0 {
-			d.fail(key, "unknown-key", "unknown key %q in %s%s", key.Value, h.key, wanted(key.Value, known))
-			return
+	there := map[string]bool{}
+	d.pairs(n, func(key, val *yaml.Node) {
+		name := key.Value
+		if !slices.Contains(known, name) {
+			d.fail(key, "unknown-key", "unknown key %q in %s%s", name, h.key, wanted(name, known))
+			if name = meant(n, name, known); name == "" {
+				return
+			}
 		}
-		d.decode(val, fields[i].at, join(path, key.Value), fields[i].hint)
+		there[name] = true
+		i := slices.IndexFunc(fields, func(f field) bool { return f.key == name })
+		d.decode(val, fields[i].at, join(path, name), fields[i].hint)
 	})
 	for _, f := range fields {
-		if f.required && !seen[f.key] && !d.partial {
+		if f.required && !there[f.key] && !d.partial {
 			d.fail(n, "missing-key", "%s needs %s:", h.key, f.key)
+		}
+	}
+}
+
+// meant returns which key of the mapping n is written as word, so that nothing
+// is said of what only follows from the misspelling; "" if none is like it, or the
+// one that is stands there, too.
+func meant(n *yaml.Node, word string, known []string) string {
+	if best := pipeline.Closest(word, known); best != "" && child(n, best) == nil {
+		return best
+	}
+	return ""
+}
+
+// mend reports the unknown keys of the mapping n, and gives those that are
+// misspelt their right names.
+func (d *decoder) mend(n *yaml.Node, where string, known []string, may func(name string) bool) {
+	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+		key := n.Content[i]
+		if key.Kind != yaml.ScalarNode || slices.Contains(known, key.Value) {
+			continue
+		}
+		d.fail(key, "unknown-key", "unknown key %q%s%s", key.Value, where, wanted(key.Value, slices.Clone(known)))
+		if name := meant(n, key.Value, known); name != "" && may(name) {
+			key.Value = name
 		}
 	}
 }

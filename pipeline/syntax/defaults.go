@@ -32,11 +32,11 @@ func (r *reader) defaults(n *yaml.Node) {
 		return
 	}
 	known := append(r.kindNames(), keyStage)
+	r.mend(n, " in defaults", known, func(string) bool { return true })
 	r.pairs(n, func(key, val *yaml.Node) {
 		val = resolve(val)
 		i := slices.Index(known, key.Value)
 		if i < 0 {
-			r.fail(key, "unknown-key", "unknown key %q in defaults%s", key.Value, wanted(key.Value, slices.Clone(known)))
 			return
 		}
 		if val.Kind != yaml.MappingNode {

@@ -84,14 +84,13 @@ func (in *including) gather(s *source) {
 	in.path = append(in.path, s.name)
 	defer func() { in.path = in.path[:len(in.path)-1]; in.done[s.name] = true }()
 	known := keysOf(reflect.TypeFor[file]())
+	r.mend(s.root, "", known, func(name string) bool { return name != "name" || s == r.main })
 	if n := child(s.root, "include"); n != nil {
 		in.include(s, resolve(n))
 	}
 	r.pairs(s.root, func(key, val *yaml.Node) {
 		switch val = resolve(val); {
-		case !slices.Contains(known, key.Value):
-			r.fail(key, "unknown-key", "unknown key %q%s", key.Value, wanted(key.Value, slices.Clone(known)))
-		case key.Value == "include":
+		case !slices.Contains(known, key.Value) || key.Value == "include":
 		case key.Value == "name" && s != r.main:
 			r.fail(key, "not-included", "name belongs to the file that includes this one (remove it)")
 		case key.Value == "slipway":

@@ -31,7 +31,7 @@ func (r *reader) matrix(st *pipeline.Stage, n *yaml.Node) {
 	} else {
 		d.pairs(n, func(key, val *yaml.Node) {
 			val = resolve(val)
-			switch key.Value {
+			switch d.matrixKey(n, key, val) {
 			case keyInclude:
 				m.Include = d.cells(val, keyInclude)
 			case keyExclude:
@@ -74,6 +74,23 @@ func (r *reader) matrix(st *pipeline.Stage, n *yaml.Node) {
 		e.Stage = st.ID
 	}
 	r.errs = append(r.errs, d.errs...)
+}
+
+// matrixKey returns what key of the matrix n is meant by key, whose value cannot
+// be a list of values.
+func (d *decoder) matrixKey(n, key, val *yaml.Node) string {
+	var known []string
+	switch {
+	case val.Kind == yaml.SequenceNode && len(val.Content) > 0 && resolve(val.Content[0]).Kind == yaml.MappingNode:
+		known = []string{keyInclude, keyExclude}
+	case val.Kind == yaml.ScalarNode && val.Tag == "!!int":
+		known = []string{keyMax}
+	}
+	if slices.Contains(known, key.Value) || meant(n, key.Value, known) == "" {
+		return key.Value
+	}
+	d.fail(key, "unknown-key", "unknown key %q in matrix%s", key.Value, pipeline.Nearest(key.Value, known))
+	return meant(n, key.Value, known)
 }
 
 // axis decodes one list, written out or as an expression.

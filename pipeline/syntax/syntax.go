@@ -160,6 +160,7 @@ func (r *reader) stages(n *yaml.Node) []*yaml.Node {
 	})
 	for i, node := range nodes {
 		st := &r.out.Stages[i]
+		r.mendStage(st, node)
 		if m := child(node, "matrix"); m != nil {
 			r.matrix(st, resolve(m))
 		}
@@ -179,6 +180,20 @@ func (r *reader) stages(n *yaml.Node) []*yaml.Node {
 		}
 	}
 	return nodes
+}
+
+// mendStage reports the keys of a stage that are none. A stage that has a kind
+// did not mean another one.
+func (r *reader) mendStage(st *pipeline.Stage, n *yaml.Node) {
+	d := &decoder{tree: r.tree}
+	d.mend(n, " in a stage", append(keysOf(reflect.TypeFor[common]()), r.kindNames()...), func(name string) bool {
+		_, body := r.kind(n)
+		return body == nil || !slices.Contains(r.kindNames(), name)
+	})
+	for _, e := range d.errs {
+		e.Stage = st.ID
+	}
+	r.errs = append(r.errs, d.errs...)
 }
 
 // child returns the value of a key of the mapping n, or nil.
@@ -260,6 +275,7 @@ func (r *reader) stage(st *pipeline.Stage, n *yaml.Node) {
 	keys := keysOf(v.Type())
 	kinds := r.kindNames()
 	var found []string
+	unknown := false
 	d.pairs(n, func(key, val *yaml.Node) {
 		switch i := slices.Index(keys, key.Value); {
 		case key.Value == "matrix":
@@ -276,11 +292,11 @@ func (r *reader) stage(st *pipeline.Stage, n *yaml.Node) {
 			d.errs = append(d.errs, bd.errs...)
 			d.refs = append(d.refs, bd.refs...)
 			st.Body = b
-		default:
-			d.fail(key, "unknown-key", "unknown key %q in a stage%s", key.Value, wanted(key.Value, append(slices.Clone(keys), kinds...)))
+		default: // has been reported
+			unknown = true
 		}
 	})
-	if len(found) == 0 && len(d.errs) == 0 {
+	if len(found) == 0 && len(d.errs) == 0 && !unknown {
 		d.fail(n, "no-kind", "stage does nothing (want one of %s)", strings.Join(kinds, ", "))
 	}
 	st.Description = c.Description

@@ -253,7 +253,7 @@ func TestIncludeErrors(t *testing.T) {
 		"everywhere": {
 			"include: [o.yaml]\n" + stages,
 			"vars: {a: {typ: x}, b: {default: 1, max: 0}}\nenvironments: {e: {vars: {none: 1}}}\nstages: {a: {build: {target: \"x ${{ vars.none }}\"}}, b: {needs: [c], build: {}, matrix: {x: [a, a]}}}\ndefaults: {build: {targt: x}}\noutputs: {o: \"${{ stages.no.image }}\"}",
-			[]string{"ci/o.yaml:1:12: ", "ci/o.yaml:1:34: ", "ci/o.yaml:2:33: ", "ci/o.yaml:3:42: stage a: no var is called", "ci/o.yaml:3:66: stage b: no stage is called", "ci/o.yaml:3:89: ", "ci/o.yaml:4:20: ", "ci/o.yaml:5:26: "},
+			[]string{"ci/o.yaml:1:12: ", "ci/o.yaml:1:17: ", "ci/o.yaml:1:34: ", "ci/o.yaml:2:33: ", "ci/o.yaml:3:42: stage a: no var is called", "ci/o.yaml:3:66: stage b: no stage is called", "ci/o.yaml:3:89: ", "ci/o.yaml:4:20: ", "ci/o.yaml:5:26: "},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
