@@ -10,7 +10,10 @@ import (
 // Names are what the expressions of a pipeline file may mention.
 type Names struct {
 	Vars   map[string]Type
-	Stages map[ID]map[string]Type // outputs by stage
+	Stages map[ID]map[string]Type // outputs by stage; nil where no stage is known
+	Matrix map[ID]map[string]Type // of stages with a matrix: the values of a cell
+	Cells  map[ID][]string        // of stages with a matrix: its cells, if they are known
+	Stage  ID                     // whose words these are, if they are of one
 }
 
 // StatusOutput is the output that every stage has: how it ended.
@@ -20,7 +23,7 @@ const StatusOutput = "status"
 // fields: what is known of the surroundings.
 func Facts() map[string]map[string]Type {
 	return map[string]map[string]Type{
-		"environment": {"name": String, "namespace": String, "context": String, "clusterUID": String, "protected": Bool},
+		"environment": {"name": String, "namespace": String, "context": String, "clusterUID": String, "protected": Bool, "promotes": String},
 		"git": {
 			"sha": String, "short": String, "branch": String, "tag": String, "slug": String,
 			"describe": String, "dirty": Bool, "epoch": Int,
@@ -53,16 +56,31 @@ type Compiler interface {
 // Nearest returns " (did you mean …?)" with the word of known that is most like
 // word, or "" if none is.
 func Nearest(word string, known []string) string {
+	if best := Closest(word, known); best != "" {
+		return fmt.Sprintf(" (did you mean %q?)", best)
+	}
+	return ""
+}
+
+// Closest returns the word of known that is most like word, or "" if none is. Of
+// two, it is the one of the same letters: they are swapped and doubled more often
+// than others are put in their place.
+func Closest(word string, known []string) string {
 	best, dist := "", 1+max(1, len(word)/3)
 	for _, k := range slices.Sorted(slices.Values(known)) {
-		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < dist {
+		d := distance(strings.ToLower(word), strings.ToLower(k))
+		if d < dist || d == dist && best != "" && letters(k) == letters(word) && letters(best) != letters(word) {
 			best, dist = k, d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf(" (did you mean %q?)", best)
+	return best
+}
+
+// letters returns which letters word has.
+func letters(word string) string {
+	rs := []rune(strings.ToLower(word))
+	slices.Sort(rs)
+	return string(slices.Compact(rs))
 }
 
 // Keys returns the keys of m, sorted.

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/slipway-ci/slipway/pipeline"
@@ -27,31 +29,92 @@ func (a *app) load(tools stages.Tools) (*pipeline.Pipeline, error) {
 	if name == "" {
 		name = "slipway.yaml" // a command without the flag
 	}
-	fail := func(code string, err error) error {
-		return pipeline.ErrorList{{Pos: pipeline.Pos{File: name}, Code: code, Err: err}}
+	text, err := readInput(name, "name the pipeline file with -f")
+	if err != nil {
+		return nil, err
+	}
+	p := syntax.Parser{Kinds: stages.Kinds(tools), Compiler: new(expr.Compiler), Read: included(name)}
+	return p.Parse(name, text)
+}
+
+// included returns a function that reads the files which the pipeline file
+// includes: those of the repository that it lies in, or below its folder if it
+// lies in none. Links that lead out are not followed.
+func included(file string) func(name string) ([]byte, error) {
+	return func(name string) ([]byte, error) {
+		file, err := filepath.Abs(file)
+		if err != nil {
+			return nil, err
+		}
+		top := repository(filepath.Dir(file))
+		if name, err = filepath.Abs(name); err != nil {
+			return nil, err
+		}
+		rel, err := filepath.Rel(top, name)
+		if err != nil || !filepath.IsLocal(rel) {
+			return nil, fmt.Errorf("it is outside of %s (want a file of the same repository, or below the pipeline file's folder)", top)
+		}
+		root, err := os.OpenRoot(top)
+		if err != nil {
+			return nil, err
+		}
+		defer root.Close()
+		info, err := root.Stat(rel)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, errors.New("no such file")
+		case err != nil:
+			return nil, err
+		case !info.Mode().IsRegular():
+			return nil, errors.New("it is no regular file")
+		}
+		f, err := root.Open(rel)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return io.ReadAll(io.LimitReader(f, maxFile))
+	}
+}
+
+// repository returns the folder of the git repository that dir lies in, or dir.
+func repository(dir string) string {
+	for at := dir; ; at = filepath.Dir(at) {
+		if _, err := os.Lstat(filepath.Join(at, ".git")); err == nil {
+			return at
+		}
+		if at == filepath.Dir(at) {
+			return dir
+		}
+	}
+}
+
+// readInput reads a file that the user named. Its error is a [pipeline.ErrorList].
+func readInput(name, cure string) ([]byte, error) {
+	fail := func(code string, err error) ([]byte, error) {
+		return nil, pipeline.ErrorList{{Pos: pipeline.Pos{File: name}, Code: code, Err: err}}
 	}
 	info, err := os.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fail("no-file", errors.New("no such file (name the pipeline file with -f)"))
+		return fail("no-file", fmt.Errorf("no such file (%s)", cure))
 	case err != nil:
-		return nil, fail("unreadable", err)
+		return fail("unreadable", err)
 	case info.IsDir():
-		return nil, fail("unreadable", errors.New("is a folder (name the file in it: -f "+strings.TrimSuffix(name, "/")+"/slipway.yaml)"))
+		return fail("unreadable", errors.New("is a folder (name the file in it: "+strings.TrimSuffix(name, "/")+"/slipway.yaml)"))
 	case !info.Mode().IsRegular():
-		return nil, fail("unreadable", errors.New("is no regular file"))
+		return fail("unreadable", errors.New("is no regular file"))
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, fail("unreadable", err)
+		return fail("unreadable", err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxFile))
 	if err != nil {
-		return nil, fail("unreadable", err)
+		return fail("unreadable", err)
 	}
-	p := syntax.Parser{Kinds: stages.Kinds(tools), Compiler: new(expr.Compiler)}
-	return p.Parse(name, text)
+	return text, nil
 }
 
 // chosen returns the environment that -e names.
@@ -89,7 +152,11 @@ func (a *app) scope(ctx context.Context, p *pipeline.Pipeline, env pipeline.Envi
 		}
 		set[name] = value
 	}
-	vars, err := p.Resolve(env, pipeline.Outside{Flags: set, Env: a.env})
+	files, err := a.varFiles()
+	if err != nil {
+		return pipeline.Scope{}, err
+	}
+	vars, err := p.Resolve(env, pipeline.Outside{Flags: set, Files: files, Env: a.env})
 	if err != nil {
 		return pipeline.Scope{}, err
 	}
@@ -103,11 +170,29 @@ func (a *app) scope(ctx context.Context, p *pipeline.Pipeline, env pipeline.Envi
 		"vars": vars,
 		"environment": map[string]any{
 			"name": env.Name, "namespace": env.Namespace, "context": env.Context,
-			"clusterUID": env.ClusterUID, "protected": env.Protected,
+			"clusterUID": env.ClusterUID, "protected": env.Protected, "promotes": env.Promotes,
 		},
-		"git": facts.Git(ctx, p.Dir, a.env),
-		"ci":  facts.CI(a.env),
+		"git":  facts.Git(ctx, p.Dir, a.env),
+		"ci":   facts.CI(a.env),
+		"dirs": facts.Dirs(p.Dir),
 	}}, nil
+}
+
+// varFiles reads the files of vars. Of several, the last wins.
+func (a *app) varFiles() (map[string]pipeline.Given, error) {
+	all := map[string]pipeline.Given{}
+	for _, name := range a.flags.varFiles {
+		text, err := readInput(name, "want a YAML file of vars and their values")
+		if err != nil {
+			return nil, err
+		}
+		given, err := syntax.ReadVars(name, text)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(all, given)
+	}
+	return all, nil
 }
 
 // planned loads the file and plans it for the chosen environment. Choose may

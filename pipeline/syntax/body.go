@@ -14,7 +14,7 @@ import (
 // A body is the body of a stage as it is written. Planning decodes it anew with
 // what is known then, so that one stage can become several steps.
 type body struct {
-	*source
+	*tree
 	stage    pipeline.ID
 	node     *yaml.Node
 	kind     pipeline.Kind
@@ -34,7 +34,7 @@ func (b *body) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, er
 	act, err := p.Plan(ctx, sc)
 	if err != nil {
 		var list pipeline.ErrorList
-		list.Add(b.pos(b.node), b.stage, "cannot-plan", d.placed(err))
+		list.Add(b.pos(b.node), sc.Step, "cannot-plan", d.placed(err))
 		return act, list.Err()
 	}
 	return act, nil
@@ -42,7 +42,11 @@ func (b *body) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, er
 
 // decode fills a new body of the kind. Mistakes are in the decoder's errs.
 func (b *body) decode(sc *pipeline.Scope) (pipeline.Planner, *decoder) {
-	d := &decoder{source: b.source, compiler: b.compiler, names: b.names, scope: sc, fields: map[string]pipeline.Pos{}}
+	stage := b.stage
+	if sc != nil {
+		stage = sc.Step
+	}
+	d := &decoder{tree: b.tree, compiler: b.compiler, names: b.names, scope: sc, fields: map[string]pipeline.Pos{}}
 	p := b.kind.New()
 	d.decode(b.node, reflect.ValueOf(p).Elem(), "", hint{key: b.kind.Name})
 	if c, ok := p.(pipeline.Checker); ok && len(d.errs) == 0 {
@@ -51,7 +55,7 @@ func (b *body) decode(sc *pipeline.Scope) (pipeline.Planner, *decoder) {
 		}
 	}
 	for _, e := range d.errs {
-		e.Stage = b.stage
+		e.Stage = stage
 	}
 	return p, d
 }

@@ -23,10 +23,11 @@ import (
 // that YAML gives it; others are text), ",if" (the Value is a bare condition) or
 // ",literal" (no expression may stand here).
 type decoder struct {
-	*source
+	*tree
 	compiler pipeline.Compiler
 	names    pipeline.Names
 	scope    *pipeline.Scope
+	partial  bool // what is required may stand elsewhere
 
 	errs   pipeline.ErrorList
 	refs   []reference
@@ -61,6 +62,7 @@ func (d *decoder) fail(n *yaml.Node, code, format string, args ...any) {
 var (
 	valueType    = reflect.TypeFor[pipeline.Value]()
 	durationType = reflect.TypeFor[time.Duration]()
+	nodeType     = reflect.TypeFor[*yaml.Node]()
 )
 
 // decode fills v from n. Path is where v stands in the body.
@@ -76,6 +78,8 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string, h hint) {
 		d.value(n, v, h)
 	case v.Type() == durationType:
 		d.duration(n, v)
+	case v.Type() == nodeType: // the one who asks decodes it
+		v.Set(reflect.ValueOf(n))
 	default:
 		d.plain(n, v, path, h)
 	}
@@ -133,10 +137,7 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string, h hint) 
 			}
 		}
 	}
-	if n.Tag == "!!null" {
-		n = &yaml.Node{Kind: yaml.MappingNode, Line: n.Line, Column: n.Column}
-	}
-	if n.Kind != yaml.MappingNode {
+	if n.Kind != yaml.MappingNode && n.Tag != "!!null" {
 		d.fail(n, "wrong-type", "%s is %s (want a mapping)", h.key, what(n))
 		return
 	}
@@ -144,17 +145,47 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string, h hint) 
 	for i, f := range fields {
 		known[i] = f.key
 	}
-	seen := d.pairs(n, func(key, val *yaml.Node) {
-		i := slices.IndexFunc(fields, func(f field) bool { return f.key == key.Value })
-		if i < 0 {
-			d.fail(key, "unknown-key", "unknown key %q in %s%s", key.Value, h.key, wanted(key.Value, known))
-			return
+	there := map[string]bool{}
+	d.pairs(n, func(key, val *yaml.Node) {
+		name := key.Value
+		if !slices.Contains(known, name) {
+			d.fail(key, "unknown-key", "unknown key %q in %s%s", name, h.key, wanted(name, known))
+			if name = meant(n, name, known); name == "" {
+				return
+			}
 		}
-		d.decode(val, fields[i].at, join(path, key.Value), fields[i].hint)
+		there[name] = true
+		i := slices.IndexFunc(fields, func(f field) bool { return f.key == name })
+		d.decode(val, fields[i].at, join(path, name), fields[i].hint)
 	})
 	for _, f := range fields {
-		if f.required && !seen[f.key] {
+		if f.required && !there[f.key] && !d.partial {
 			d.fail(n, "missing-key", "%s needs %s:", h.key, f.key)
+		}
+	}
+}
+
+// meant returns which key of the mapping n is written as word, so that nothing
+// is said of what only follows from the misspelling; "" if none is like it, or the
+// one that is stands there, too.
+func meant(n *yaml.Node, word string, known []string) string {
+	if best := pipeline.Closest(word, known); best != "" && child(n, best) == nil {
+		return best
+	}
+	return ""
+}
+
+// mend reports the unknown keys of the mapping n, and gives those that are
+// misspelt their right names.
+func (d *decoder) mend(n *yaml.Node, where string, known []string, may func(name string) bool) {
+	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+		key := n.Content[i]
+		if key.Kind != yaml.ScalarNode || slices.Contains(known, key.Value) {
+			continue
+		}
+		d.fail(key, "unknown-key", "unknown key %q%s%s", key.Value, where, wanted(key.Value, slices.Clone(known)))
+		if name := meant(n, key.Value, known); name != "" && may(name) {
+			key.Value = name
 		}
 	}
 }
@@ -171,7 +202,11 @@ func (d *decoder) pairs(n *yaml.Node, visit func(key, val *yaml.Node)) map[strin
 			continue
 		}
 		if prev := first[key.Value]; prev != nil {
-			d.fail(key, "duplicate-key", "key %q is here twice (first on line %d)", key.Value, prev.Line)
+			first := fmt.Sprintf("on line %d", prev.Line)
+			if was := d.pos(prev); was.File != d.pos(key).File {
+				first = "at " + was.String()
+			}
+			d.fail(key, "duplicate-key", "key %q is here twice (first %s)", key.Value, first)
 			continue
 		}
 		first[key.Value] = key

@@ -19,6 +19,11 @@ import (
 type Parser struct {
 	Kinds    []pipeline.Kind   // what stages can be
 	Compiler pipeline.Compiler // makes expressions
+
+	// Read returns the text of a file that is included; its name is relative as
+	// that of the file which includes it. It decides which files may be. Nil
+	// means none.
+	Read func(name string) ([]byte, error)
 }
 
 // Version is the version of the format, as the key slipway: has it.
@@ -31,6 +36,8 @@ type file struct {
 	Name         string                    `yaml:"name,required"`
 	Vars         yaml.Node                 `yaml:"vars"`
 	Environments yaml.Node                 `yaml:"environments"`
+	Include      []string                  `yaml:"include" doc:"Files with further vars, environments, defaults, stages and outputs, by paths from the folder of this one."`
+	Defaults     yaml.Node                 `yaml:"defaults" doc:"What stages have without saying so, by kind; stage is for what stands beside the kind. Mappings are merged, lists replaced, null takes a default away."`
 	Stages       yaml.Node                 `yaml:"stages,required"`
 	Outputs      map[string]pipeline.Value `yaml:"outputs,any"`
 }
@@ -51,62 +58,72 @@ func (p *Parser) Parse(name string, text []byte) (*pipeline.Pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{Parser: p, decoder: &decoder{source: src, compiler: p.Compiler, fields: map[string]pipeline.Pos{}}}
+	r := &reader{Parser: p, decoder: &decoder{tree: alone(src), compiler: p.Compiler, fields: map[string]pipeline.Pos{}}}
 	r.out = &pipeline.Pipeline{Pos: src.pos(src.root), Dir: dir}
 	r.read()
-	if err := r.errs.Err(); err != nil {
+	if err := once(r.errs).Err(); err != nil {
 		return nil, err
 	}
 	return r.out, nil
+}
+
+// once returns list without errors that are there already: what is wrong in
+// defaults is wrong in every stage that has them.
+func once(list pipeline.ErrorList) pipeline.ErrorList {
+	type place struct {
+		pos  pipeline.Pos
+		text string
+	}
+	seen := map[place]bool{}
+	return slices.DeleteFunc(list, func(e *pipeline.Error) bool {
+		at := place{e.Pos, e.Err.Error()}
+		again := seen[at]
+		seen[at] = true
+		return again
+	})
 }
 
 // A reader makes a Pipeline of one file.
 type reader struct {
 	*Parser
 	*decoder
-	out *pipeline.Pipeline
+	out    *pipeline.Pipeline
+	preset map[string]*yaml.Node      // defaults by kind
+	bodies map[pipeline.ID]*yaml.Node // of stages, with their defaults
 }
 
 func (r *reader) read() {
-	if r.root.Kind != yaml.MappingNode {
-		r.fail(r.root, "wrong-type", "file is %s (want a mapping with slipway:, name: and stages:)", what(r.root))
+	in := including{reader: r, found: sections{}, done: map[string]bool{}}
+	in.gather(r.main)
+	if r.main.root.Kind != yaml.MappingNode {
 		return
+	}
+	parts := in.found
+	for _, key := range []string{"slipway", "name", "stages"} {
+		if parts[key] == nil && child(r.main.root, key) == nil {
+			r.fail(r.main.root, "missing-key", "file needs %s:", key)
+		}
 	}
 	// Names first: an expression anywhere may mention any var and any stage.
 	var f file
-	parts := map[string]*yaml.Node{}
-	known := keysOf(reflect.TypeFor[file]())
-	seen := r.pairs(r.root, func(key, val *yaml.Node) {
-		if !slices.Contains(known, key.Value) {
-			r.fail(key, "unknown-key", "unknown key %q%s", key.Value, wanted(key.Value, known))
-			return
-		}
-		parts[key.Value] = resolve(val)
-	})
-	for _, key := range []string{"slipway", "name", "stages"} {
-		if !seen[key] {
-			r.fail(r.root, "missing-key", "file needs %s:", key)
-		}
-	}
-	if n := parts["slipway"]; n != nil {
-		if n.Value != Version {
-			r.fail(n, "wrong-version", "slipway is %q (want %s)", n.Value, Version)
-		}
-	}
 	if n := parts["name"]; n != nil {
 		if r.out.Name = n.Value; n.Tag == "!!null" || !pipelineName.MatchString(n.Value) {
 			r.fail(n, "bad-name", "%q cannot name a pipeline (want up to 40 lower-case letters, digits and dashes)", n.Value)
 		}
 	}
 	r.vars(parts["vars"])
-	r.names = pipeline.Names{Vars: map[string]pipeline.Type{}, Stages: map[pipeline.ID]map[string]pipeline.Type{}}
+	r.names = pipeline.Names{
+		Vars: map[string]pipeline.Type{}, Stages: map[pipeline.ID]map[string]pipeline.Type{},
+		Matrix: map[pipeline.ID]map[string]pipeline.Type{}, Cells: map[pipeline.ID][]string{},
+	}
 	for _, v := range r.out.Vars {
 		r.names.Vars[v.Name] = v.Type
 	}
-	bodies := r.stages(parts["stages"])
+	r.defaults(parts["defaults"])
+	nodes := r.stages(parts["stages"])
 	r.environments(parts["environments"])
-	for i := range bodies {
-		r.stage(&r.out.Stages[i], bodies[i])
+	for i := range nodes {
+		r.stage(&r.out.Stages[i], nodes[i])
 	}
 	if n := parts["outputs"]; n != nil {
 		r.decode(n, reflect.ValueOf(&f).Elem().FieldByName("Outputs"), "outputs", hint{key: "outputs", any: true})
@@ -130,6 +147,7 @@ func (r *reader) stages(n *yaml.Node) []*yaml.Node {
 		return nil
 	}
 	var nodes []*yaml.Node
+	r.bodies = map[pipeline.ID]*yaml.Node{}
 	r.pairs(n, func(key, val *yaml.Node) {
 		st := pipeline.Stage{ID: pipeline.ID(key.Value), Pos: r.pos(key)}
 		if !idName.MatchString(key.Value) {
@@ -142,10 +160,16 @@ func (r *reader) stages(n *yaml.Node) []*yaml.Node {
 	})
 	for i, node := range nodes {
 		st := &r.out.Stages[i]
-		if kind, body := r.kind(node); body != nil {
-			st.Kind = kind.Name
+		r.mendStage(st, node)
+		if m := child(node, "matrix"); m != nil {
+			r.matrix(st, resolve(m))
+		}
+		var body *yaml.Node
+		var kind pipeline.Kind
+		if nodes[i], body, kind = r.filled(node); body != nil {
+			st.Kind, r.bodies[st.ID] = kind.Name, body
 			// Outputs depend on which keys are there, not on what expressions say.
-			probe := &decoder{source: r.source, compiler: literals{}, fields: map[string]pipeline.Pos{}}
+			probe := &decoder{tree: r.tree, compiler: literals{}, fields: map[string]pipeline.Pos{}}
 			b := kind.New()
 			probe.decode(body, reflect.ValueOf(b).Elem(), "", hint{key: kind.Name})
 			if o, ok := b.(pipeline.Outputter); ok {
@@ -156,6 +180,30 @@ func (r *reader) stages(n *yaml.Node) []*yaml.Node {
 		}
 	}
 	return nodes
+}
+
+// mendStage reports the keys of a stage that are none. A stage that has a kind
+// did not mean another one.
+func (r *reader) mendStage(st *pipeline.Stage, n *yaml.Node) {
+	d := &decoder{tree: r.tree}
+	d.mend(n, " in a stage", append(keysOf(reflect.TypeFor[common]()), r.kindNames()...), func(name string) bool {
+		_, body := r.kind(n)
+		return body == nil || !slices.Contains(r.kindNames(), name)
+	})
+	for _, e := range d.errs {
+		e.Stage = st.ID
+	}
+	r.errs = append(r.errs, d.errs...)
+}
+
+// child returns the value of a key of the mapping n, or nil.
+func child(n *yaml.Node, key string) *yaml.Node {
+	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return nil
 }
 
 // kind returns the first key of a stage that names a kind.
@@ -195,6 +243,7 @@ func (plain) Template(text string, at pipeline.Place, _ pipeline.Names) (pipelin
 type common struct {
 	Needs       []need         `yaml:"needs"`
 	If          pipeline.Value `yaml:"if,if"`
+	Matrix      yaml.Node      `yaml:"matrix" doc:"Makes several of the stage: one for each combination of its lists. include, exclude and max are no lists."` // decoded before everything else
 	Timeout     time.Duration  `yaml:"timeout"`
 	Retries     int            `yaml:"retries,literal"`
 	Always      bool           `yaml:"always,literal"`
@@ -202,13 +251,15 @@ type common struct {
 }
 
 type need struct {
-	Stage    string `yaml:"stage,required,short"`
-	Optional bool   `yaml:"optional,literal"`
+	Stage    string         `yaml:"stage,required,short"`
+	Cell     pipeline.Value `yaml:"cell" doc:"Name of the one cell that is meant, of a stage with a matrix. Default: all."`
+	Optional bool           `yaml:"optional,literal"`
 }
 
 // stage decodes one stage: the common keys and exactly one kind.
 func (r *reader) stage(st *pipeline.Stage, n *yaml.Node) {
-	d := &decoder{source: r.source, compiler: r.compiler, names: r.names, fields: map[string]pipeline.Pos{}}
+	d := &decoder{tree: r.tree, compiler: r.compiler, names: r.names, fields: map[string]pipeline.Pos{}}
+	d.names.Stage = st.ID
 	defer func() {
 		for _, e := range d.errs {
 			e.Stage = st.ID
@@ -224,8 +275,10 @@ func (r *reader) stage(st *pipeline.Stage, n *yaml.Node) {
 	keys := keysOf(v.Type())
 	kinds := r.kindNames()
 	var found []string
+	unknown := false
 	d.pairs(n, func(key, val *yaml.Node) {
 		switch i := slices.Index(keys, key.Value); {
+		case key.Value == "matrix":
 		case i >= 0:
 			d.decode(val, v.Field(i), key.Value, hintOf(v.Type().Field(i)))
 		case slices.Contains(kinds, key.Value):
@@ -233,17 +286,17 @@ func (r *reader) stage(st *pipeline.Stage, n *yaml.Node) {
 				d.fail(key, "two-kinds", "stage is already %s (a stage has one kind; make %s a stage of its own)", found[0], key.Value)
 				return
 			}
-			b := &body{source: r.source, stage: st.ID, node: resolve(val), compiler: r.compiler, names: r.names}
+			b := &body{tree: r.tree, stage: st.ID, node: r.bodies[st.ID], compiler: r.compiler, names: d.names}
 			b.kind, _ = r.kind(n)
 			_, bd := b.decode(nil)
 			d.errs = append(d.errs, bd.errs...)
 			d.refs = append(d.refs, bd.refs...)
 			st.Body = b
-		default:
-			d.fail(key, "unknown-key", "unknown key %q in a stage%s", key.Value, wanted(key.Value, append(slices.Clone(keys), kinds...)))
+		default: // has been reported
+			unknown = true
 		}
 	})
-	if len(found) == 0 && len(d.errs) == 0 {
+	if len(found) == 0 && len(d.errs) == 0 && !unknown {
 		d.fail(n, "no-kind", "stage does nothing (want one of %s)", strings.Join(kinds, ", "))
 	}
 	st.Description = c.Description
@@ -268,17 +321,58 @@ func (r *reader) needs(d *decoder, st *pipeline.Stage, written []need) {
 		case r.names.Stages[id] == nil && w.Stage != "":
 			d.errs.Add(pos, "", "unknown-stage", fmt.Errorf("no stage is called %q%s", w.Stage, pipeline.Nearest(w.Stage, pipeline.Keys(r.names.Stages))))
 		default:
-			st.Needs = append(st.Needs, pipeline.Need{Stage: id, Pos: pos, Optional: w.Optional})
+			n := pipeline.Need{Stage: id, Pos: pos, Optional: w.Optional}
+			if !w.Cell.IsZero() && r.cell(d, w) {
+				n.Cells = []pipeline.Value{w.Cell}
+			}
+			st.Needs = append(st.Needs, n)
 		}
 	}
+	seen := map[pipeline.Ref]bool{}
 	for _, ref := range d.refs {
+		cell := pipeline.Ref{Stage: ref.Stage, Cell: ref.Cell, Key: ref.Key}
 		i := slices.IndexFunc(st.Needs, func(n pipeline.Need) bool { return n.Stage == ref.Stage })
-		if i < 0 {
-			st.Needs = append(st.Needs, pipeline.Need{Stage: ref.Stage, Pos: ref.pos})
+		cells := cellsOf(ref)
+		switch {
+		case i < 0:
+			st.Needs = append(st.Needs, pipeline.Need{Stage: ref.Stage, Pos: ref.pos, Cells: cells})
 			i = len(st.Needs) - 1
+		case cells == nil || st.Needs[i].Cells == nil:
+			st.Needs[i].Cells = nil
+		case !seen[cell]:
+			st.Needs[i].Cells = append(st.Needs[i].Cells, cells...)
 		}
+		seen[cell] = true
 		st.Needs[i].Data = st.Needs[i].Data || ref.Output != pipeline.StatusOutput
 	}
+}
+
+// cell checks a need of one cell.
+func (r *reader) cell(d *decoder, w need) bool {
+	id, have := pipeline.ID(w.Stage), r.names.Cells[pipeline.ID(w.Stage)]
+	name, err := w.Cell.Text(pipeline.Scope{})
+	switch {
+	case r.names.Matrix[id] == nil:
+		d.errs.Add(w.Cell.Pos, "", "no-matrix", fmt.Errorf("stage %s has no matrix (leave out cell:)", id))
+	case len(w.Cell.Refs()) > 0:
+		d.errs.Add(w.Cell.Pos, "", "not-known-yet", errors.New("cell must be known before any stage is planned (use matrix or vars)"))
+	case w.Cell.Expr() == nil && err == nil && have != nil && !slices.Contains(have, name):
+		d.errs.Add(w.Cell.Pos, "", "unknown-cell", fmt.Errorf("stage %s has no cell %q%s", id, name, wanted(name, slices.Clone(have))))
+	default:
+		return true
+	}
+	return false
+}
+
+// cellsOf returns the cell that ref means, or nil for all.
+func cellsOf(ref reference) []pipeline.Value {
+	switch {
+	case ref.Key != "":
+		return []pipeline.Value{pipeline.MatrixValue(ref.pos, ref.Key)}
+	case ref.Cell != "":
+		return []pipeline.Value{literal(ref.pos, ref.Cell)}
+	}
+	return nil
 }
 
 func (r *reader) kindNames() []string {

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/slipway-ci/slipway/pipeline"
+	"github.com/slipway-ci/slipway/pipeline/expr"
+	"github.com/slipway-ci/slipway/pipeline/syntax"
+	"github.com/slipway-ci/slipway/stages"
+)
+
+// keywords are the words of the language that can be keys. Words that users make
+// up in the files of this test must not be among them.
+const keywords = `slipway name include vars environments defaults stages outputs
+type default required env pattern oneOf min max description
+extends namespace context clusterUID protected promotes
+build exec copy render deploy stage needs if matrix timeout retries always cell optional exclude
+contexts dockerfile target platforms args secrets push repository tags tag
+image command script workdir user network cache to kustomize images`
+
+var (
+	keyPattern = regexp.MustCompile(`[A-Za-z]+:(?:[ \n,}]|$)`)
+	suggestion = regexp.MustCompile(`did you mean "([^"]+)"`)
+)
+
+// everything is a file with every key of the language.
+const everything = `slipway: v1
+name: shop
+vars:
+  registry: {default: r.example/shop, env: SHOP, pattern: '[a-z./]+', description: where}
+  level: {type: string, required: true, oneOf: [debug, info]}
+  copies: {type: int, default: 2, min: 1, max: 3}
+  token: {type: secret, env: NPM_TOKEN}
+environments:
+  first: {namespace: shop-first, context: one, clusterUID: u1, vars: {copies: 1}}
+  last: {extends: first, protected: true, promotes: first}
+defaults:
+  stage: {timeout: 5m, retries: 1}
+  build: {platforms: [linux/amd64], args: {A: a}}
+stages:
+  base:
+    description: what others are built on
+    build: {context: base, dockerfile: D, target: t, include: [x], secrets: {npm: "${{ vars.token }}"}}
+  svc:
+    matrix: {svc: [cart, web], include: [{svc: cart, port: 80}], exclude: [{svc: web}], max: 9}
+    if: vars.copies > 1
+    build:
+      contexts: {base: "${{ stages.base.image }}"}
+      args: {PORT: "${{ matrix.port }}"}
+      push: {repository: "${{ vars.registry }}/${{ matrix.svc }}", tags: [{tag: v1, if: "vars.level == 'info'"}]}
+  unit:
+    needs: [{stage: svc, cell: cart, optional: true}]
+    always: true
+    exec: {image: "${{ stages.base.image }}", command: [x], workdir: /w, user: u, env: {E: e}, network: none, cache: true}
+  scripted:
+    exec: {image: "${{ stages.svc['cart'].image }}", script: run}
+  publish:
+    needs: [{stage: unit}]
+    copy: {image: "${{ stages.base.image }}", to: {repository: r.example/base, tags: [x]}}
+  files:
+    render: {kustomize: k, to: out.yaml, images: {base: "${{ stages.publish.image }}"}}
+  rollout:
+    needs: [files]
+    deploy: {kustomize: k, images: {svc: "${{ stages.svc['cart'].image }}"}, namespace: n, name: it}
+outputs:
+  ref: ${{ stages.publish.ref }} ${{ stages.svc['cart'].ref }} ${{ vars.registry }} ${{ vars.level }}
+`
+
+// TestTypos misspells every key of the examples, one at a time: that is one
+// error, on that word, and what it suggests mends the file.
+func TestTypos(t *testing.T) {
+	files := map[string]string{"everything": everything}
+	examples, err := filepath.Glob("../../examples/*/slipway.yaml")
+	if err != nil || len(examples) == 0 {
+		t.Fatal("no examples", err)
+	}
+	for _, name := range examples {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[name] = string(text)
+	}
+	known := map[string]bool{}
+	for _, w := range strings.Fields(keywords) {
+		known[w] = true
+	}
+	met := map[string]bool{}
+	for name, text := range files {
+		if err := checked(name, text); err != nil {
+			t.Fatal(err)
+		}
+		for _, at := range keyPattern.FindAllStringIndex(text, -1) {
+			word, _, _ := strings.Cut(text[at[0]:at[1]], ":")
+			if !known[word] || comment(text, at[0]) {
+				continue
+			}
+			met[word] = true
+			for _, typo := range typos(word, known) {
+				broken := text[:at[0]] + typo + text[at[0]+len(word):]
+				if problem := mended(name, text, broken, at[0], word, typo); problem != "" {
+					t.Errorf("%s, %s for %s at byte %d: %s", filepath.Base(filepath.Dir(name)), typo, word, at[0], problem)
+				}
+			}
+		}
+	}
+	for w := range known {
+		if !met[w] {
+			t.Errorf("no file has the key %s", w)
+		}
+	}
+}
+
+func checked(name, text string) error {
+	p := syntax.Parser{Kinds: stages.Kinds(stages.Tools{}), Compiler: new(expr.Compiler)}
+	_, err := p.Parse(name, []byte(text))
+	return err
+}
+
+// typos returns misspellings of word: a letter less, one twice, two swapped.
+func typos(word string, known map[string]bool) []string {
+	n := len(word)
+	all := []string{word + word[n-1:], word[:1] + word}
+	if n > 2 {
+		all = append(all, word[:n-1], word[:n-2]+word[n-1:]+word[n-2:n-1])
+	}
+	var unlike []string
+	for _, w := range all {
+		if w != word && !known[w] {
+			unlike = append(unlike, w)
+		}
+	}
+	return unlike
+}
+
+// comment reports whether the byte at i is in a comment.
+func comment(text string, i int) bool {
+	return strings.Contains(text[strings.LastIndexByte(text[:i], '\n')+1:i], "#")
+}
+
+// mended says what is wrong with the errors of a broken text, or returns "".
+func mended(name, text, broken string, at int, word, typo string) string {
+	err := checked(name, broken)
+	var list pipeline.ErrorList
+	if !errors.As(err, &list) {
+		return fmt.Sprint("it is not found: ", err)
+	}
+	if len(list) != 1 {
+		return fmt.Sprintf("%d errors:\n%v", len(list), err)
+	}
+	line := 1 + strings.Count(broken[:at], "\n")
+	col := at - strings.LastIndexByte(broken[:at], '\n')
+	if got := list[0].Pos; got.Line != line || got.Col != col {
+		return fmt.Sprintf("it stands at %d:%d:\n%v", line, col, err)
+	}
+	m := suggestion.FindStringSubmatch(list[0].Err.Error())
+	if m == nil || m[1] != word {
+		return fmt.Sprintf("it is not suggested:\n%v", err)
+	}
+	if fixed := broken[:at] + m[1] + broken[at+len(typo):]; fixed != text {
+		return "what is suggested does not mend it"
+	}
+	return ""
+}
