@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -63,15 +64,12 @@ Green means the digest you built is what runs. Red tells you why.`,
 		return usagef("%w (see %s --help)", err, c.CommandPath())
 	})
 	root.PersistentFlags().BoolVarP(&a.flags.verbose, "verbose", "v", false, "write what developers of slipway want to know")
-	root.AddCommand(a.validate(), a.plan(), a.run(), a.build(), a.deploy(), a.render(), a.registry(), a.version())
+	root.AddCommand(a.validate(), a.graph(), a.plan(), a.run(), a.build(), a.deploy(), a.render(), a.registry(), a.version())
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
 		if err := a.twins(c.Flags()); err != nil {
 			return err
 		}
-		if o := a.flags.output; o != "" && o != "text" && o != "json" {
-			return usagef("--output %s%s (want text or json)", o, pipeline.Nearest(o, []string{"text", "json"}))
-		}
-		return nil
+		return a.checkOutput(c)
 	}
 	err := root.ExecuteContext(ctx)
 	var told *toldError
@@ -160,8 +158,35 @@ func (a *app) runFlags(c *cobra.Command) *cobra.Command {
 	return c
 }
 
-func (a *app) outputFlag(c *cobra.Command) {
-	c.Flags().StringVarP(&a.flags.output, "output", "o", "text", "text or json")
+// outputFlag adds the flag that chooses how data is written: as text, or as one
+// of formats.
+func (a *app) outputFlag(c *cobra.Command, formats ...string) {
+	formats = append([]string{"text"}, formats...)
+	c.Flags().StringVarP(&a.flags.output, "output", "o", "text", either(formats))
+	_ = c.Flags().SetAnnotation("output", "formats", formats) // the flag is there
+	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// checkOutput refuses a format that the command does not have.
+func (a *app) checkOutput(c *cobra.Command) error {
+	f := c.Flags().Lookup("output")
+	if f == nil {
+		return nil
+	}
+	formats := f.Annotations["formats"]
+	if slices.Contains(formats, a.flags.output) {
+		return nil
+	}
+	return usagef("--output %s%s (want %s)", a.flags.output, pipeline.Nearest(a.flags.output, formats), either(formats))
+}
+
+// either joins words as a sentence has them: "a, b or c".
+func either(words []string) string {
+	last := len(words) - 1
+	if last < 1 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // log returns the logger for developers.
