@@ -13,10 +13,10 @@ import (
 
 // variable is an entry of vars:.
 type variable struct {
-	Type        string    `yaml:"type"`
-	Default     yaml.Node `yaml:"default"`
-	Env         string    `yaml:"env"`
-	Description string    `yaml:"description"`
+	Type        string    `yaml:"type" doc:"What kind of value it is. Default: that of default, or string."`
+	Default     yaml.Node `yaml:"default" doc:"The value when nothing else sets one. Without it, the var must be set."`
+	Env         string    `yaml:"env" doc:"Environment variable that sets it."`
+	Description string    `yaml:"description" doc:"What it is for, for people."`
 }
 
 var varTypes = []string{"string", "int", "bool", "list", "map", "secret"}
@@ -98,11 +98,11 @@ func looksSecret(name string) bool {
 
 // environment is an entry of environments:.
 type environment struct {
-	Namespace  string                    `yaml:"namespace"`
-	Context    string                    `yaml:"context"`
-	ClusterUID string                    `yaml:"clusterUID"`
-	Protected  bool                      `yaml:"protected"`
-	Vars       map[string]pipeline.Value `yaml:"vars,any"`
+	Namespace  string                    `yaml:"namespace" doc:"Namespace of objects that name none."`
+	Context    string                    `yaml:"context" doc:"Context of the kubeconfig. Default: the current one, or --context."`
+	ClusterUID string                    `yaml:"clusterUID" doc:"UID of the cluster's namespace kube-system: no other cluster is written to. slipway environments bind fills it in."`
+	Protected  bool                      `yaml:"protected" doc:"Refuses --only, --skip and a tree with changes that no commit holds; wants clusterUID."`
+	Vars       map[string]pipeline.Value `yaml:"vars,any" doc:"Values of vars for this environment."`
 }
 
 // environments decodes where runs may go. Their fields are what expressions

@@ -27,12 +27,12 @@ const Version = "v1"
 // file is the whole of a pipeline file. Stages, vars and environments keep
 // their order, so they are decoded by hand.
 type file struct {
-	Slipway      string                    `yaml:"slipway,required"`
-	Name         string                    `yaml:"name,required"`
-	Vars         yaml.Node                 `yaml:"vars"`
-	Environments yaml.Node                 `yaml:"environments"`
-	Stages       yaml.Node                 `yaml:"stages,required"`
-	Outputs      map[string]pipeline.Value `yaml:"outputs,any"`
+	Slipway      string                    `yaml:"slipway,required" doc:"The version of the format."`
+	Name         string                    `yaml:"name,required" doc:"Name of the pipeline: up to 40 lower-case letters, digits and dashes."`
+	Vars         yaml.Node                 `yaml:"vars" doc:"What may be set from outside, by name. The last of these that sets one wins: its default, the environment's vars, its environment variable, --var."`
+	Environments yaml.Node                 `yaml:"environments" doc:"Where a run may go, by name: slipway run -e NAME."`
+	Stages       yaml.Node                 `yaml:"stages,required" doc:"What is done, by id. Stages that don't need each other run at the same time."`
+	Outputs      map[string]pipeline.Value `yaml:"outputs,any" doc:"What a run gives to whoever started it, by name."`
 }
 
 var (
@@ -193,17 +193,17 @@ func (plain) Template(text string, at pipeline.Place, _ pipeline.Names) (pipelin
 
 // common are the keys that stand beside the kind of a stage.
 type common struct {
-	Needs       []need         `yaml:"needs"`
-	If          pipeline.Value `yaml:"if,if"`
-	Timeout     time.Duration  `yaml:"timeout"`
-	Retries     int            `yaml:"retries,literal"`
-	Always      bool           `yaml:"always,literal"`
-	Description string         `yaml:"description,literal"`
+	Needs       []need         `yaml:"needs" doc:"Stages that come before, beyond those whose values are used."`
+	If          pipeline.Value `yaml:"if,if" doc:"A condition, without delimiters: git.branch == 'main'. It must be known while planning."`
+	Timeout     time.Duration  `yaml:"timeout" doc:"How long the stage may take, such as 90s, 5m or 1h30m. Default: as long as it takes; 10m for a deploy."`
+	Retries     int            `yaml:"retries,literal" doc:"Further attempts after the first. Default: none."`
+	Always      bool           `yaml:"always,literal" doc:"The stage runs even if a need failed or was skipped."`
+	Description string         `yaml:"description,literal" doc:"What it is for, for people."`
 }
 
 type need struct {
-	Stage    string `yaml:"stage,required,short"`
-	Optional bool   `yaml:"optional,literal"`
+	Stage    string `yaml:"stage,required,short" doc:"Id of the stage that comes before."`
+	Optional bool   `yaml:"optional,literal" doc:"The need passes also when the other's if was false."`
 }
 
 // stage decodes one stage: the common keys and exactly one kind.
