@@ -120,7 +120,7 @@ func blocks(t *testing.T) map[string]string {
 
 // whole makes a pipeline file of one of its sections.
 func whole(block string) string {
-	if !strings.Contains(block, "slipway: v1") {
+	if !strings.HasPrefix(block, "slipway:") && !strings.Contains(block, "\nslipway:") {
 		block = "slipway: v1\nname: docs\n" + block
 	}
 	if !strings.Contains(block, "\nstages:") {

@@ -30,12 +30,13 @@ var imports = map[string][]string{
 	"deploy/kustomize":  {"deploy"},
 	"deploy/kube":       {"deploy"},
 	"deploy/rollout":    {"deploy", "deploy/kube"},
+	"docs":              {},
 	"stages":            {"pipeline", "buildkit", "deploy"},
 	"stages/stagestest": {"stages", "buildkit", "deploy"},
 	"cmd/slipway": {
 		"pipeline", "pipeline/syntax", "pipeline/expr", "pipeline/facts", "pipeline/engine", "pipeline/report",
 		"buildkit", "buildkit/inputs", "buildkit/solve", "buildkit/embed", "buildkit/registry",
-		"deploy", "deploy/kustomize", "deploy/kube", "deploy/rollout", "stages",
+		"deploy", "deploy/kustomize", "deploy/kube", "deploy/rollout", "stages", "docs",
 	},
 }
 
