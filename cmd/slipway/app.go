@@ -64,7 +64,7 @@ Green means the digest you built is what runs. Red tells you why.`,
 		return usagef("%w (see %s --help)", err, c.CommandPath())
 	})
 	root.PersistentFlags().BoolVarP(&a.flags.verbose, "verbose", "v", false, "write what developers of slipway want to know")
-	root.AddCommand(a.init(), a.validate(), a.explain(), a.schema(), a.graph(), a.plan(), a.run(), a.build(), a.deploy(), a.render(), a.registry(), a.version())
+	root.AddCommand(a.init(), a.validate(), a.explain(), a.environments(), a.schema(), a.graph(), a.plan(), a.run(), a.build(), a.deploy(), a.render(), a.registry(), a.version())
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
 		if err := a.twins(c.Flags()); err != nil {
 			return err
@@ -133,6 +133,7 @@ func (a *app) fileFlags(c *cobra.Command) *cobra.Command {
 func (a *app) planFlags(c *cobra.Command) *cobra.Command {
 	f := a.fileFlags(c).Flags()
 	f.StringVarP(&a.flags.environment, "environment", "e", "", "where to go: one of the file's environments")
+	_ = c.RegisterFlagCompletionFunc("environment", a.completeEnvironment)
 	f.StringSliceVar(&a.flags.only, "only", nil, "these stages and what they need")
 	f.StringSliceVar(&a.flags.skip, "skip", nil, "leave out these stages, and what needs them")
 	a.clusterFlags(c)

@@ -131,6 +131,7 @@ Without -e, no environment sets any. Secrets are hidden.`,
 		},
 	}
 	c.Flags().StringVarP(&a.flags.environment, "environment", "e", "", "one of the file's environments")
+	_ = c.RegisterFlagCompletionFunc("environment", a.completeEnvironment)
 	a.outputFlag(c, "json")
 	return a.fileFlags(c)
 }

@@ -120,7 +120,7 @@ func (r *reader) environments(n *yaml.Node) {
 			}
 		}
 		if spec.Protected && spec.ClusterUID == "" {
-			r.fail(key, "unbound", "environment %s is protected, so it has to name its cluster (set clusterUID: to what kubectl get namespace kube-system -o jsonpath={.metadata.uid} prints)", key.Value)
+			r.fail(key, "unbound", "environment %s is protected, so it has to name its cluster (slipway environments bind %s writes its UID into the file)", key.Value, key.Value)
 		}
 		r.out.Environments = append(r.out.Environments, pipeline.Environment{
 			Name: key.Value, Pos: r.pos(key), Namespace: spec.Namespace,
