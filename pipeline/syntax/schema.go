@@ -39,6 +39,8 @@ type schema struct {
 	Required             []string           `json:"required,omitempty"`
 	Items                *schema            `json:"items,omitempty"`
 	Defs                 map[string]*schema `json:"$defs,omitempty"`
+
+	byHand string // path of what the decoder reads by hand, until sections says what it is
 }
 
 // types are one or several types of JSON.
@@ -65,6 +67,10 @@ func Schema(kinds []pipeline.Kind) ([]byte, error) {
 	root.Properties["slipway"] = &schema{Description: root.Properties["slipway"].Description, Const: Version}
 	root.Properties["name"] = &schema{Description: root.Properties["name"].Description, Type: []string{"string", "integer"}, Pattern: pipelineName.String()}
 	g.sections(root, kinds)
+	g.complete(root)
+	for _, name := range pipeline.Keys(g.defs) {
+		g.complete(g.defs[name])
+	}
 	root.Defs = g.defs
 	if g.err != nil {
 		return nil, g.err
@@ -199,7 +205,7 @@ func (g *generator) value(t reflect.Type, h hint, path string) *schema {
 	case t == durationType:
 		return &schema{Type: []string{"string"}, Pattern: `^([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h))*$`}
 	case t == reflect.TypeFor[yaml.Node]():
-		return new(schema) // decoded by hand: see sections
+		return &schema{byHand: path}
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
@@ -279,6 +285,24 @@ func (g *generator) without(s *schema) *schema {
 func refuse(s *schema) *schema {
 	s.Not = &schema{Type: []string{"string"}, Pattern: anyExpression}
 	return s
+}
+
+// complete makes sure that nothing which is decoded by hand was forgotten.
+func (g *generator) complete(s *schema) {
+	if s.byHand != "" {
+		g.fail("%s is decoded by hand, and sections does not say what it is", s.byHand)
+	}
+	for _, key := range pipeline.Keys(s.Properties) {
+		g.complete(s.Properties[key])
+	}
+	if more, ok := s.AdditionalProperties.(*schema); ok {
+		g.complete(more)
+	}
+	for _, part := range append(s.AnyOf, s.Items) {
+		if part != nil {
+			g.complete(part)
+		}
+	}
 }
 
 func (g *generator) fail(format string, args ...any) {
