@@ -67,7 +67,7 @@ type Env struct {
 
 // Keep makes an output of the step known, and says so.
 func (e *Env) Keep(output string, v any) {
-	e.Scope.Steps.Keep(Ref{e.Scope.Step, output}, v)
+	e.Scope.Steps.Keep(Ref{Stage: e.Scope.Step, Output: output}, v)
 	e.Emit(Event{Type: EventOutput, Task: output, Text: fmt.Sprint(v)})
 }
 

@@ -10,7 +10,10 @@ import (
 // Names are what the expressions of a pipeline file may mention.
 type Names struct {
 	Vars   map[string]Type
-	Stages map[ID]map[string]Type // outputs by stage
+	Stages map[ID]map[string]Type // outputs by stage; nil where no stage is known
+	Matrix map[ID]map[string]Type // of stages with a matrix: the values of a cell
+	Cells  map[ID][]string        // of stages with a matrix: its cells, if they are known
+	Stage  ID                     // whose words these are, if they are of one
 }
 
 // StatusOutput is the output that every stage has: how it ended.
@@ -20,7 +23,7 @@ const StatusOutput = "status"
 // fields: what is known of the surroundings.
 func Facts() map[string]map[string]Type {
 	return map[string]map[string]Type{
-		"environment": {"name": String, "namespace": String, "context": String, "clusterUID": String, "protected": Bool},
+		"environment": {"name": String, "namespace": String, "context": String, "clusterUID": String, "protected": Bool, "promotes": String},
 		"git": {
 			"sha": String, "short": String, "branch": String, "tag": String, "slug": String,
 			"describe": String, "dirty": Bool, "epoch": Int,

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// An ID names a stage within its pipeline.
+// An ID names a stage within its pipeline, or one step of a stage with a
+// matrix: svc[cart].
 type ID string
 
 // A Pipeline is a pipeline file, decoded and checked.
@@ -45,7 +46,11 @@ type Var struct {
 	Pos         Pos
 	Type        Type
 	Default     any    // nil: the var has none and must be set
+	Optional    bool   // need not be set: without a value it is empty
 	Env         string // environment variable that sets it
+	Pattern     string // regular expression that all of a text matches; empty means any
+	OneOf       []any  // what the value can be; empty means anything
+	Min, Max    *int   // bounds of a number; nil means none
 	Description string
 }
 
@@ -57,6 +62,7 @@ type Environment struct {
 	Context    string // of the kubeconfig; empty means the current one
 	ClusterUID string // UID of the namespace kube-system of the cluster that is meant; empty means any
 	Protected  bool
+	Promotes   string // environment whose releases go here; empty means none
 	Vars       map[string]Value
 }
 
@@ -75,13 +81,15 @@ type Stage struct {
 	Needs       []Need
 	If          *Value // nil: always
 	Policy      Policy
+	Matrix      *Matrix         // nil: the stage is one step
 	Outputs     map[string]Type // what the stage promises
 	Body        Planner
 }
 
 // A Need says that a stage comes after another.
 type Need struct {
-	Stage    ID
+	Stage    ID      // in a plan, a step
+	Cells    []Value // names of those that are meant, of a stage with a matrix; nil means all
 	Pos      Pos
 	Optional bool // passes also when the other's if was false
 	Data     bool // implied by a reference to an output, not written

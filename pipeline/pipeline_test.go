@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -133,4 +134,81 @@ func ExamplePlan_Unchecked() {
 	}}}}
 	fmt.Println(plan.Unchecked())
 	// Output: stage api: registry r.example: connection refused
+}
+
+// axis makes an axis of values.
+func axis(name string, vals ...any) pipeline.Axis {
+	a := pipeline.Axis{Name: name}
+	for _, v := range vals {
+		a.Values = append(a.Values, pipeline.Known(v))
+	}
+	return a
+}
+
+// entry makes an entry of names and values.
+func entry(vals ...any) pipeline.Entry {
+	e := pipeline.Entry{Values: map[string]pipeline.Value{}}
+	for i := 0; i < len(vals); i += 2 {
+		e.Values[vals[i].(string)] = pipeline.Known(vals[i+1])
+	}
+	return e
+}
+
+func TestCells(t *testing.T) {
+	svc, os := axis("svc", "cart", "web"), axis("os", "a", "b")
+	many := axis("n")
+	for i := range 257 {
+		many.Values = append(many.Values, pipeline.Known(i))
+	}
+	for _, tt := range []struct {
+		name   string
+		matrix pipeline.Matrix
+		want   string // "name{other values} …", or part of the error
+	}{
+		{"one axis", pipeline.Matrix{Axes: []pipeline.Axis{svc}}, "cart web"},
+		{"product", pipeline.Matrix{Axes: []pipeline.Axis{svc, os}}, "cart,a cart,b web,a web,b"},
+		{"exclude", pipeline.Matrix{Axes: []pipeline.Axis{svc, os}, Exclude: []pipeline.Entry{entry("svc", "cart", "os", "a"), entry("svc", "web")}}, "cart,b"},
+		{"include a value", pipeline.Matrix{Axes: []pipeline.Axis{svc, os}, Include: []pipeline.Entry{entry("svc", "web", "port", 80)}}, "cart,a cart,b web,a{port: 80} web,b{port: 80}"},
+		{"include for all", pipeline.Matrix{Axes: []pipeline.Axis{svc}, Include: []pipeline.Entry{entry("port", 80)}}, "cart{port: 80} web{port: 80}"},
+		{"include a cell", pipeline.Matrix{Axes: []pipeline.Axis{svc, os}, Include: []pipeline.Entry{entry("svc", "db", "os", "c", "port", 1)}}, "cart,a cart,b web,a web,b db,c{port: 1}"},
+		{"include alone", pipeline.Matrix{Axes: []pipeline.Axis{axis("svc")}, Include: []pipeline.Entry{entry("svc", "x", "port", 1)}}, "x{port: 1}"},
+		{"empty", pipeline.Matrix{Axes: []pipeline.Axis{svc, axis("os")}}, ""},
+		{"numbers", pipeline.Matrix{Axes: []pipeline.Axis{axis("go", 1, true)}}, "1 true"},
+		{"max", pipeline.Matrix{Axes: []pipeline.Axis{many}, Max: 257, Exclude: []pipeline.Entry{entry("n", 0)}}, "1 2 3"},
+
+		{"limit", pipeline.Matrix{Axes: []pipeline.Axis{many}}, "matrix has 257 cells (want at most 256; set max: in it, up to 4096)"},
+		{"low limit", pipeline.Matrix{Axes: []pipeline.Axis{svc}, Max: 1}, "matrix has 2 cells (want at most 1"},
+		{"incomplete", pipeline.Matrix{Axes: []pipeline.Axis{svc, os}, Include: []pipeline.Entry{entry("svc", "db")}}, "include agrees with no cell, and cannot be one: it has no os"},
+		{"unused exclude", pipeline.Matrix{Axes: []pipeline.Axis{svc}, Exclude: []pipeline.Entry{entry("svc", "crat")}}, "exclude takes no cell away: none has svc: crat"},
+		{"twice", pipeline.Matrix{Axes: []pipeline.Axis{axis("svc", "a", "a")}}, "matrix has the cell a twice"},
+		{"comma", pipeline.Matrix{Axes: []pipeline.Axis{axis("svc", "a,b")}}, `"a,b" cannot be a value of a matrix`},
+		{"list", pipeline.Matrix{Axes: []pipeline.Axis{axis("svc", []any{"a"})}}, "[a] cannot be a value of a matrix"},
+		{"no list", pipeline.Matrix{Axes: []pipeline.Axis{{Name: "svc", List: pipeline.Known("a")}}}, "svc is a (want a list)"},
+	} {
+		cells, err := tt.matrix.Cells(pipeline.Scope{})
+		if err != nil {
+			if tt.want == "" || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%s: %v, want %s", tt.name, err, tt.want)
+			}
+			continue
+		}
+		var got []string
+		for _, c := range cells {
+			var more []string
+			for _, k := range pipeline.Keys(c.Values) {
+				if k != pipeline.CellFact && !slices.ContainsFunc(tt.matrix.Axes, func(a pipeline.Axis) bool { return a.Name == k }) {
+					more = append(more, fmt.Sprintf("%s: %v", k, c.Values[k]))
+				}
+			}
+			if c.Values[pipeline.CellFact] != c.Name {
+				t.Errorf("%s: matrix.cell = %v, want %s", tt.name, c.Values[pipeline.CellFact], c.Name)
+			}
+			if got = append(got, c.Name); more != nil {
+				got[len(got)-1] += "{" + strings.Join(more, ", ") + "}"
+			}
+		}
+		if s := strings.Join(got, " "); s != tt.want && !(tt.name == "max" && len(got) == 256) {
+			t.Errorf("%s: %q, want %q", tt.name, s, tt.want)
+		}
+	}
 }

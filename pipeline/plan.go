@@ -36,17 +36,18 @@ func (p *Plan) Effects() int {
 	return n
 }
 
-// A Step is one stage, planned.
+// A Step is one stage, planned, or one cell of a stage with a matrix.
 type Step struct {
-	ID     ID     `json:"id"`
-	Kind   string `json:"kind"`
-	Pos    Pos    `json:"-"`
-	Needs  []Need `json:"-"`
-	After  []ID   `json:"after,omitempty"` // the stages of Needs, sorted
-	Policy Policy `json:"-"`
-	Skip   string `json:"skip,omitempty"` // why the step will not run
-	Off    bool   `json:"-"`              // Skip is the step's own if: an optional need passes
-	Idle   bool   `json:"idle,omitempty"` // lazy, and no step that runs needs it
+	ID     ID             `json:"id"`
+	Matrix map[string]any `json:"matrix,omitempty"` // the values of the cell
+	Kind   string         `json:"kind"`
+	Pos    Pos            `json:"-"`
+	Needs  []Need         `json:"-"`
+	After  []ID           `json:"after,omitempty"` // the steps of Needs, sorted; the stage for all cells of one
+	Policy Policy         `json:"-"`
+	Skip   string         `json:"skip,omitempty"` // why the step will not run
+	Off    bool           `json:"-"`              // Skip is the step's own if: an optional need passes
+	Idle   bool           `json:"idle,omitempty"` // lazy, and no step that runs needs it
 	Action
 }
 

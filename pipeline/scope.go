@@ -15,28 +15,46 @@ type Scope struct {
 	File        string // the pipeline file, as the user named it
 	Environment Environment
 
-	// Facts are by name as expressions use them: vars, environment, git, ci. A
+	// Facts are by name as expressions use them: vars, environment, git, ci,
+	// matrix. A
 	// fact may be a func() any, which is called when it is first needed; an
-	// error among them is reported when an expression needs it.
+	// error among them is reported when an expression needs it. The fact dirs is a
+	// func(pattern string) ([]string, error), which finds folders.
 	Facts map[string]any
 	Steps *Results // nil: nothing is known of any step
+
+	Cells map[ID][]string // names of the cells of stages with a matrix, in order
 
 	// Upstream returns every stage that this one comes after, near or far, in
 	// the order of the file. It is set while planning.
 	Upstream func() []ID
 }
 
+// Cell returns sc for a step that is a cell with these values.
+func (sc Scope) Cell(values map[string]any) Scope {
+	if values != nil {
+		facts := maps.Clone(sc.Facts)
+		if facts == nil {
+			facts = map[string]any{}
+		}
+		facts["matrix"] = values
+		sc.Facts = facts
+	}
+	return sc
+}
+
 // Output returns the output that ref names. Its error wraps [ErrUnkept] while
 // the output is not known.
 func (sc Scope) Output(ref Ref) (any, error) {
+	ref = ref.In(sc)
 	if ref.Output == StatusOutput {
-		if st := sc.Steps.Status(ref.Stage); st != "" {
+		if st := sc.Steps.Status(ref.Step()); st != "" {
 			return string(st), nil
 		}
 	} else if v, ok := sc.Steps.Output(ref); ok {
 		return v, nil
 	}
-	return nil, fmt.Errorf("stages.%s.%s: %w", ref.Stage, ref.Output, ErrUnkept)
+	return nil, fmt.Errorf("stages.%s.%s: %w", ref.Step(), ref.Output, ErrUnkept)
 }
 
 // Results are the outputs and statuses of steps, as they become known. The zero
@@ -55,7 +73,7 @@ func (r *Results) Output(ref Ref) (any, bool) {
 	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	v, ok := r.outputs[ref.Stage][ref.Output]
+	v, ok := r.outputs[ref.Step()][ref.Output]
 	return v, ok
 }
 
@@ -86,10 +104,11 @@ func (r *Results) Keep(ref Ref, v any) {
 	if r.outputs == nil {
 		r.outputs = map[ID]map[string]any{}
 	}
-	if r.outputs[ref.Stage] == nil {
-		r.outputs[ref.Stage] = map[string]any{}
+	step := ref.Step()
+	if r.outputs[step] == nil {
+		r.outputs[step] = map[string]any{}
 	}
-	r.outputs[ref.Stage][ref.Output] = v
+	r.outputs[step][ref.Output] = v
 }
 
 // Drop makes the outputs of step unknown.

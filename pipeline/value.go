@@ -51,10 +51,47 @@ func (i ImageRef) String() string {
 	return i.Digest
 }
 
-// A Ref is a mention of a stage's output in an expression.
+// A Ref is a mention of a stage's output in an expression. Of a stage with a
+// matrix, that is one cell, by its name or by a value of the mentioning stage's
+// own matrix, or all cells if neither is set.
 type Ref struct {
 	Stage  ID
+	Cell   string // the name of the cell, or
+	Key    string // which value of matrix is its name
 	Output string
+}
+
+// In returns r with the cell that is meant in sc.
+func (r Ref) In(sc Scope) Ref {
+	if matrix, ok := sc.Facts["matrix"].(map[string]any); ok && r.Key != "" {
+		r.Cell, r.Key = fmt.Sprint(matrix[r.Key]), ""
+	}
+	return r
+}
+
+// Step returns the step whose output r is: the stage itself if it has no matrix.
+func (r Ref) Step() ID {
+	if r.Cell != "" {
+		return r.Stage.At(r.Cell)
+	}
+	return r.Stage
+}
+
+// MatrixValue returns the Value that is one value of the stage's own matrix.
+func MatrixValue(pos Pos, name string) Value { return Value{Pos: pos, expr: matrixValue(name)} }
+
+type matrixValue string
+
+func (matrixValue) Refs() []Ref  { return nil }
+func (matrixValue) Type() Type   { return Any }
+func (matrixValue) Secret() bool { return false }
+func (m matrixValue) Eval(sc Scope) (any, error) {
+	matrix, _ := sc.Facts["matrix"].(map[string]any)
+	v, ok := matrix[string(m)]
+	if !ok {
+		return nil, fmt.Errorf("this cell has no matrix.%s", string(m))
+	}
+	return v, nil
 }
 
 // An Expr is an expression of the pipeline file, already checked.
@@ -90,8 +127,11 @@ func Written(pos Pos, e Expr) Value { return Value{Pos: pos, expr: e} }
 
 // Promise returns a Value that stage will make known as output.
 func Promise(stage ID, output string, t Type) Value {
-	return Value{expr: promise{Ref{stage, output}, t}}
+	return Value{expr: promise{Ref{Stage: stage, Output: output}, t}}
 }
+
+// Expr returns the expression that v is, or nil for a literal.
+func (v Value) Expr() Expr { return v.expr }
 
 // IsZero reports whether v was left out.
 func (v Value) IsZero() bool { return v.lit == nil && v.expr == nil }
@@ -152,23 +192,78 @@ func (v Value) Image(sc Scope) (ImageRef, error) {
 	return ImageRef{}, fmt.Errorf("%v is no image", got)
 }
 
+// Show returns the text of v as far as it is known in sc: "r.example/api:(known
+// after api)". Of a secret it is "***".
+func (v Value) Show(sc Scope) string {
+	if v.Secret() {
+		return "***"
+	}
+	if text, err := v.Text(sc); err == nil {
+		return text
+	}
+	if e, ok := v.expr.(interface{ Show(Scope) string }); ok {
+		if text := e.Show(sc); text != "" {
+			return text
+		}
+	}
+	return note(in(v.Refs(), sc))
+}
+
+// In returns v as it is known in sc: a literal, or a promise whose String is
+// what v shows.
+func (v Value) In(sc Scope) Value {
+	if v.expr == nil || v.Secret() {
+		return v
+	}
+	if got, err := v.expr.Eval(sc); err == nil {
+		return Value{Pos: v.Pos, lit: got}
+	}
+	return Value{Pos: v.Pos, expr: shown{v.expr, in(v.Refs(), sc), v.Show(sc)}}
+}
+
+// shown is an Expr with the text of what is known of it.
+type shown struct {
+	Expr
+	refs []Ref
+	text string
+}
+
+func (s shown) Refs() []Ref { return s.refs }
+
+func in(refs []Ref, sc Scope) []Ref {
+	refs = slices.Clone(refs)
+	for i, r := range refs {
+		refs[i] = r.In(sc)
+	}
+	return refs
+}
+
 // String returns the text of a known Value, "***" for a secret, or a note that
 // says after which stage it will be known.
 func (v Value) String() string {
-	switch refs := v.Refs(); {
+	if s, ok := v.expr.(shown); ok {
+		return s.text
+	}
+	switch {
 	case v.Secret():
 		return "***"
-	case len(refs) > 0:
-		var from []string
-		for _, r := range refs {
-			from = append(from, string(r.Stage))
-		}
-		slices.Sort(from)
-		return "(known after " + strings.Join(slices.Compact(from), ", ") + ")"
 	case v.expr != nil:
-		return "(an expression)"
+		return note(v.Refs())
 	}
 	return fmt.Sprint(v.lit)
+}
+
+// note says after which steps a promise will be known.
+func note(refs []Ref) string {
+	if len(refs) == 0 {
+		return "(an expression)"
+	}
+	var from []string
+	for _, r := range refs {
+		from = append(from, string(r.Step()))
+	}
+	slices.Sort(from)
+	return "(known after " + strings.Join(slices.Compact(from), ", ") + ")"
 }
 
 // MarshalJSON encodes a known Value as itself and a promise as its note.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -57,8 +58,12 @@ func (d *Deploy) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, 
 		return pipeline.Action{}, err
 	}
 	act := pipeline.Action{Uses: repositories(objs)}
+	name, err := d.name(sc.Step)
+	if err != nil {
+		return act, err
+	}
 	set := deploy.Set{
-		Pipeline: sc.Pipeline, Name: cmp.Or(d.Name, string(sc.Step)), Environment: sc.Environment.Name,
+		Pipeline: sc.Pipeline, Name: name, Environment: sc.Environment.Name,
 		Namespace: cmp.Or(d.Namespace, sc.Environment.Namespace),
 	}
 	if err := d.settle(ctx, d.registry, sc, &act); err != nil {
@@ -94,6 +99,22 @@ func (d *Deploy) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, 
 		return d.roll(ctx, env, set, changes)
 	}
 	return act, nil
+}
+
+var plainCell = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(,[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+
+// name returns the name of the deployment: for one cell of a matrix rollout.cart,
+// which no stage can be called, for two deployments must not share an inventory.
+func (d *Deploy) name(step pipeline.ID) (string, error) {
+	stage := step.Stage()
+	if d.Name != "" || stage == step {
+		return cmp.Or(d.Name, string(step)), nil
+	}
+	cell := strings.TrimSuffix(strings.TrimPrefix(string(step), string(stage)+"["), "]")
+	if !plainCell.MatchString(cell) {
+		return "", &pipeline.FieldError{Field: "name", Code: "bad-name", Err: fmt.Errorf("%q cannot be part of a deployment's name (give each cell a name:, made of values of matrix)", cell)}
+	}
+	return string(stage) + "." + strings.ReplaceAll(cell, ",", "."), nil
 }
 
 // diff asks the cluster what would change, once it is the right one.

@@ -60,9 +60,9 @@ func (e *Exec) Check() []error {
 func (e *Exec) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, error) {
 	var words []string
 	for _, w := range e.Command {
-		words = append(words, word(sc, w))
+		words = append(words, w.Show(sc))
 	}
-	act := pipeline.Action{Effects: []pipeline.Effect{{Verb: "run", Object: e.image(), Detail: strings.Join(words, " ")}}}
+	act := pipeline.Action{Effects: []pipeline.Effect{{Verb: "run", Object: e.image(sc), Detail: strings.Join(words, " ")}}}
 	var err error
 	if e.Image, err = settled(ctx, e.registry, sc, e.Image, &act); err != nil {
 		return act, err
@@ -94,19 +94,11 @@ func (e *Exec) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, er
 }
 
 // image names the image for people.
-func (e *Exec) image() string {
+func (e *Exec) image(sc pipeline.Scope) string {
 	for _, r := range e.Image.Refs() {
-		return "image of " + string(r.Stage)
+		return "image of " + string(r.In(sc).Step())
 	}
 	return e.Image.String()
-}
-
-// word returns the text of v for people: secrets are hidden, promises explained.
-func word(sc pipeline.Scope, v pipeline.Value) string {
-	if text, err := v.Text(sc); err == nil && !v.Secret() {
-		return text
-	}
-	return v.String()
 }
 
 // key returns the sha256 over all that can change how the command ends, or ""

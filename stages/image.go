@@ -18,7 +18,9 @@ func keyOf(sc pipeline.Scope, v pipeline.Value) string {
 	if len(refs) != 1 || refs[0].Output != "image" || v.Type() != pipeline.Image && v.Type() != pipeline.Pushed {
 		return ""
 	}
-	key, err := sc.Output(pipeline.Ref{Stage: refs[0].Stage, Output: "key"})
+	built := refs[0]
+	built.Output = "key"
+	key, err := sc.Output(built)
 	if err != nil {
 		return ""
 	}

@@ -139,7 +139,7 @@ func CheckPins(plan *pipeline.Plan) error {
 			if !ok || !slices.Contains(s.Uses, repository) || after[s.ID][giver.ID] || after[giver.ID][s.ID] {
 				continue
 			}
-			errs.Add(s.Pos, s.ID, "missing-need", fmt.Errorf("a container runs %s, which stage %s pushes, but this stage does not come after it (add needs: [%s])", repository, giver.ID, giver.ID))
+			errs.Add(s.Pos, s.ID, "missing-need", fmt.Errorf("a container runs %s, which stage %s pushes, but this stage does not come after it (add needs: [%s])", repository, giver.ID, giver.ID.Stage()))
 		}
 	}
 	return errs.Err()
@@ -167,10 +167,10 @@ func ancestors(plan *pipeline.Plan) map[pipeline.ID]map[pipeline.ID]bool {
 		for len(todo) > 0 {
 			id := todo[len(todo)-1]
 			todo = todo[:len(todo)-1]
-			for _, n := range plan.Steps[index[id]].After {
-				if !seen[n] {
-					seen[n] = true
-					todo = append(todo, n)
+			for _, n := range plan.Steps[index[id]].Needs {
+				if !seen[n.Stage] {
+					seen[n.Stage] = true
+					todo = append(todo, n.Stage)
 				}
 			}
 		}

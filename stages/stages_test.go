@@ -82,7 +82,11 @@ func (f *fixture) try() (*pipeline.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan, err := new(engine.Planner).Plan(f.t.Context(), p, pipeline.Scope{})
+	vars, err := p.Resolve(pipeline.Environment{}, pipeline.Outside{})
+	if err != nil {
+		return nil, err
+	}
+	plan, err := new(engine.Planner).Plan(f.t.Context(), p, pipeline.Scope{Facts: map[string]any{"vars": vars}})
 	if err != nil {
 		return nil, err
 	}
@@ -184,6 +188,74 @@ func TestEdit(t *testing.T) {
 		if !slices.Equal(changed, tt.want) {
 			t.Errorf("%s: changed %q, want %q", tt.file, changed, tt.want)
 		}
+	}
+}
+
+const matrix = `slipway: v1
+name: shop
+vars: {services: {type: list, default: [api, web]}}
+stages:
+  svc:
+    matrix: {svc: "${{ vars.services }}", include: [{svc: api, target: slim}, {svc: web, target: full}]}
+    build: {context: "${{ matrix.svc }}", target: "${{ matrix.target }}"}
+  unit:
+    matrix: {svc: "${{ vars.services }}"}
+    if: matrix.svc != 'web'
+    exec: {image: "${{ stages.svc[matrix.svc].image }}", command: ["/${{ matrix.svc }}"], cache: true}
+  publish:
+    matrix: {svc: "${{ vars.services }}"}
+    needs: [{stage: unit, cell: "${{ matrix.svc }}", optional: true}]
+    copy: {image: "${{ stages.svc[matrix.svc].image }}", to: "r.example/${{ matrix.svc }}"}
+  rollout:
+    needs: [publish]
+    deploy: {kustomize: deploy}
+outputs:
+  refs: "${{ stages.publish.map(c, stages.publish[c].ref).join(' ') }}"
+  web: "web is ${{ stages.publish['web'].ref }}"
+`
+
+// TestMatrix builds, tests and publishes two services with one set of stages.
+func TestMatrix(t *testing.T) {
+	f := newFixture(t, matrix)
+	plan, err := f.try()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got bytes.Buffer
+	if err := report.Plan(&got, plan); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"plan for shop: 4 stages, ",
+		"\nunit[api] (exec) after svc[api]: 1 change\n  run       image of svc[api]  /api\n",
+		"\nunit[web] (exec) after svc[web]: skip, its if is false\n",
+		"\npublish[web] (copy) after svc[web], unit[web]: ",
+		"\nrollout (deploy) after publish: ",
+		"\noutput refs = (known after publish)",
+		"\noutput web = web is (known after publish[web])",
+	} {
+		if !strings.Contains(got.String(), want) {
+			t.Errorf("plan has no %q:\n%s", want, &got)
+		}
+	}
+	if js := text(t, plan); !strings.Contains(js, `"cell": "api"`) || !strings.Contains(js, `"id": "svc[api]"`) {
+		t.Errorf("JSON has no cells:\n%s", js)
+	}
+	res, err := f.run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, v := range f.world.Images {
+		if !strings.HasPrefix(id, "r.example/api:") && !strings.HasPrefix(id, "r.example/web:") {
+			t.Errorf("pushed %s = %s", id, v)
+		}
+	}
+	refs, err := plan.Outputs["refs"].Text(res.Scope)
+	if err != nil || !strings.HasPrefix(refs, "r.example/api@sha256:") || !strings.Contains(refs, " r.example/web@sha256:") {
+		t.Errorf("refs = %q, %v", refs, err)
+	}
+	if n := f.plan().Effects(); n != 0 {
+		t.Errorf("after a run, %d effects are left:\n%s", n, text(t, f.plan()))
 	}
 }
 

@@ -32,6 +32,7 @@ type flags struct {
 	file        string
 	environment string
 	vars        []string
+	varFiles    []string
 	only, skip  []string
 	parallel    int
 	progress    string
@@ -126,6 +127,7 @@ func (a *app) fileFlags(c *cobra.Command) *cobra.Command {
 	f := c.Flags()
 	f.StringVarP(&a.flags.file, "file", "f", "slipway.yaml", "the pipeline file")
 	f.StringArrayVar(&a.flags.vars, "var", nil, "set a var: `NAME=VALUE`")
+	f.StringArrayVar(&a.flags.varFiles, "var-file", nil, "set vars from a YAML `FILE` of names and values; --var wins, and of several files the last")
 	return c
 }
 

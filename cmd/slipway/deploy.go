@@ -14,7 +14,6 @@ import (
 
 	"github.com/slipway-ci/slipway/pipeline"
 	"github.com/slipway-ci/slipway/pipeline/engine"
-	"github.com/slipway-ci/slipway/pipeline/facts"
 	"github.com/slipway-ci/slipway/stages"
 )
 
@@ -78,11 +77,11 @@ func (a *app) bare(ctx context.Context, w *world, b bare) (*pipeline.Plan, error
 	body.Name = b.name
 	if body.Name == "" {
 		path := filepath.ToSlash(filepath.Clean(b.kustomize))
-		if body.Name = facts.Slug(path); body.Name != path {
+		if body.Name = pipeline.Slug(path); body.Name != path {
 			body.Name = fmt.Sprintf("%.40s-%x", body.Name, sha256.Sum256([]byte(path)))[:min(40, len(body.Name))+9]
 		}
 	}
-	p := &pipeline.Pipeline{Name: facts.Slug(filepath.Base(dir)), Dir: dir, Stages: []pipeline.Stage{st}}
+	p := &pipeline.Pipeline{Name: pipeline.Slug(filepath.Base(dir)), Dir: dir, Stages: []pipeline.Stage{st}}
 	return new(engine.Planner).Plan(ctx, p, pipeline.Scope{})
 }
 

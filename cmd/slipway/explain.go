@@ -97,7 +97,8 @@ func (a *app) explainVars() *cobra.Command {
 		Use:   "vars",
 		Short: "Show the value of each var and what set it",
 		Long: `Vars shows the value of each var and what set it. The last of these that sets
-one wins: its default, the environment's vars, its environment variable, --var.
+one wins: its default, the environment's vars, its environment variable, --var-file,
+--var.
 Without -e, no environment sets any. Secrets are hidden.`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -115,19 +116,25 @@ Without -e, no environment sets any. Secrets are hidden.`,
 			if err != nil {
 				return err
 			}
-			origins, unset := p.Origins(env, out)
-			for _, o := range origins {
-				if text, ok := o.Value.(string); ok && o.Var.Type == pipeline.Secret {
+			found, unset := p.Settings(env, out)
+			var settings []pipeline.Setting
+			for _, v := range p.Vars {
+				s := pipeline.Setting{Var: v} // nothing sets it, or not to what it can be
+				if i := slices.IndexFunc(found, func(s pipeline.Setting) bool { return s.Var.Name == v.Name }); i >= 0 {
+					s = found[i]
+				}
+				if text, ok := s.Value.(string); ok && v.Type == pipeline.Secret {
 					a.secrets = append(a.secrets, text)
 				}
+				settings = append(settings, s)
 			}
 			if a.flags.output == "json" {
 				if unset != nil {
 					return unset
 				}
-				return report.VarsJSON(a.mask(a.stdout), origins)
+				return report.VarsJSON(a.mask(a.stdout), settings)
 			}
-			return errors.Join(report.Vars(a.mask(a.stdout), origins), unset)
+			return errors.Join(report.Vars(a.mask(a.stdout), settings), unset)
 		},
 	}
 	c.Flags().StringVarP(&a.flags.environment, "environment", "e", "", "one of the file's environments")

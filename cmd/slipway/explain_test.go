@@ -195,7 +195,12 @@ func codesIn(path string, found map[string]string) error {
 				name = fun.Sel.Name
 			}
 			if slices.Contains([]string{"fail", "Add", "located"}, name) {
-				for _, arg := range n.Args {
+				for i, arg := range n.Args {
+					if i == 0 && len(n.Args) > 1 { // fail("field", "format")
+						if lit, ok := n.Args[1].(*ast.BasicLit); ok && lit.Kind == token.STRING {
+							continue
+						}
+					}
 					note(arg)
 				}
 			}

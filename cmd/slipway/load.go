@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"strings"
 
@@ -27,31 +28,40 @@ func (a *app) load(tools stages.Tools) (*pipeline.Pipeline, error) {
 	if name == "" {
 		name = "slipway.yaml" // a command without the flag
 	}
-	fail := func(code string, err error) error {
-		return pipeline.ErrorList{{Pos: pipeline.Pos{File: name}, Code: code, Err: err}}
+	text, err := readInput(name, "name the pipeline file with -f")
+	if err != nil {
+		return nil, err
+	}
+	p := syntax.Parser{Kinds: stages.Kinds(tools), Compiler: new(expr.Compiler)}
+	return p.Parse(name, text)
+}
+
+// readInput reads a file that the user named. Its error is a [pipeline.ErrorList].
+func readInput(name, cure string) ([]byte, error) {
+	fail := func(code string, err error) ([]byte, error) {
+		return nil, pipeline.ErrorList{{Pos: pipeline.Pos{File: name}, Code: code, Err: err}}
 	}
 	info, err := os.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fail("no-file", errors.New("no such file (name the pipeline file with -f)"))
+		return fail("no-file", fmt.Errorf("no such file (%s)", cure))
 	case err != nil:
-		return nil, fail("unreadable", err)
+		return fail("unreadable", err)
 	case info.IsDir():
-		return nil, fail("unreadable", errors.New("is a folder (name the file in it: -f "+strings.TrimSuffix(name, "/")+"/slipway.yaml)"))
+		return fail("unreadable", errors.New("is a folder (name the file in it: "+strings.TrimSuffix(name, "/")+"/slipway.yaml)"))
 	case !info.Mode().IsRegular():
-		return nil, fail("unreadable", errors.New("is no regular file"))
+		return fail("unreadable", errors.New("is no regular file"))
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, fail("unreadable", err)
+		return fail("unreadable", err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxFile))
 	if err != nil {
-		return nil, fail("unreadable", err)
+		return fail("unreadable", err)
 	}
-	p := syntax.Parser{Kinds: stages.Kinds(tools), Compiler: new(expr.Compiler)}
-	return p.Parse(name, text)
+	return text, nil
 }
 
 // chosen returns the environment that -e names.
@@ -89,7 +99,8 @@ func (a *app) outside() (pipeline.Outside, error) {
 		}
 		set[name] = value
 	}
-	return pipeline.Outside{Flags: set, Env: a.env}, nil
+	files, err := a.varFiles()
+	return pipeline.Outside{Flags: set, Files: files, Env: a.env}, err
 }
 
 // scope returns what is known before anything is planned.
@@ -112,11 +123,29 @@ func (a *app) scope(ctx context.Context, p *pipeline.Pipeline, env pipeline.Envi
 		"vars": vars,
 		"environment": map[string]any{
 			"name": env.Name, "namespace": env.Namespace, "context": env.Context,
-			"clusterUID": env.ClusterUID, "protected": env.Protected,
+			"clusterUID": env.ClusterUID, "protected": env.Protected, "promotes": env.Promotes,
 		},
-		"git": facts.Git(ctx, p.Dir, a.env),
-		"ci":  facts.CI(a.env),
+		"git":  facts.Git(ctx, p.Dir, a.env),
+		"ci":   facts.CI(a.env),
+		"dirs": facts.Dirs(p.Dir),
 	}}, nil
+}
+
+// varFiles reads the files of vars. Of several, the last wins.
+func (a *app) varFiles() (map[string]pipeline.Given, error) {
+	all := map[string]pipeline.Given{}
+	for _, name := range a.flags.varFiles {
+		text, err := readInput(name, "want a YAML file of vars and their values")
+		if err != nil {
+			return nil, err
+		}
+		given, err := syntax.ReadVars(name, text)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(all, given)
+	}
+	return all, nil
 }
 
 // planned loads the file and plans it for the chosen environment. Choose may

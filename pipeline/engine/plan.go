@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/slipway-ci/slipway/pipeline"
@@ -23,30 +22,34 @@ type Planner struct {
 // which is known already is known to them. On failure it returns a
 // [pipeline.ErrorList] with everything that is wrong.
 func (pl *Planner) Plan(ctx context.Context, p *pipeline.Pipeline, sc pipeline.Scope) (*pipeline.Plan, error) {
-	stages, err := pl.selected(p)
+	sc.Pipeline, sc.Dir, sc.File, sc.Steps = p.Name, p.Dir, p.Pos.File, new(pipeline.Results)
+	nodes, err := pl.selected(p, expand(p, &sc))
 	if err != nil {
 		return nil, err
+	}
+	stages := make([]pipeline.Stage, len(nodes))
+	for i, n := range nodes {
+		stages[i] = n.Stage
 	}
 	order, err := pipeline.Order(stages)
 	if err != nil {
 		return nil, err
 	}
-	sc.Pipeline, sc.Dir, sc.File, sc.Steps = p.Name, p.Dir, p.Pos.File, new(pipeline.Results)
-	g := &planning{stages: stages, scope: sc, planner: pl, steps: make([]*pipeline.Step, len(stages)), index: map[pipeline.ID]int{}}
-	done := make([]chan struct{}, len(stages))
-	for i, st := range stages {
-		g.index[st.ID] = i
+	g := &planning{nodes: nodes, scope: sc, planner: pl, steps: make([]*pipeline.Step, len(nodes)), index: map[pipeline.ID]int{}}
+	done := make([]chan struct{}, len(nodes))
+	for i, n := range nodes {
+		g.index[n.ID] = i
 		done[i] = make(chan struct{})
 	}
-	errs := make([]error, len(stages))
+	errs := make([]error, len(nodes))
 	var wg sync.WaitGroup
-	for i := range stages {
+	for i, n := range nodes {
 		wg.Go(func() {
 			defer close(done[i])
-			for _, n := range stages[i].Needs {
-				<-done[g.index[n.Stage]]
+			for _, need := range n.Needs {
+				<-done[g.index[need.Stage]]
 			}
-			g.steps[i], errs[i] = g.step(ctx, stages[i])
+			g.steps[i], errs[i] = g.step(ctx, n)
 		})
 	}
 	wg.Wait()
@@ -54,8 +57,8 @@ func (pl *Planner) Plan(ctx context.Context, p *pipeline.Pipeline, sc pipeline.S
 		return nil, context.Cause(ctx)
 	}
 	var list pipeline.ErrorList
-	for i, st := range stages {
-		list.Add(st.Pos, st.ID, "cannot-plan", errs[i])
+	for i, n := range nodes {
+		list.Add(n.Pos, n.ID, "cannot-plan", errs[i])
 	}
 	if err := list.Err(); err != nil {
 		return nil, err
@@ -70,12 +73,8 @@ func (pl *Planner) Plan(ctx context.Context, p *pipeline.Pipeline, sc pipeline.S
 		if plan.Outputs == nil {
 			plan.Outputs = map[string]pipeline.Value{}
 		}
-		plan.Outputs[o.Name] = o.Value
-		v, err := o.Value.Eval(sc)
-		switch {
-		case err == nil && !o.Value.Secret():
-			plan.Outputs[o.Name] = pipeline.Known(v)
-		case err != nil && !errors.Is(err, pipeline.ErrUnkept):
+		plan.Outputs[o.Name] = o.Value.In(sc)
+		if _, err := o.Value.Eval(sc); err != nil && !errors.Is(err, pipeline.ErrUnkept) {
 			list.Add(o.Value.Pos, "", "bad-value", fmt.Errorf("output %s: %w", o.Name, err))
 		}
 	}
@@ -85,67 +84,37 @@ func (pl *Planner) Plan(ctx context.Context, p *pipeline.Pipeline, sc pipeline.S
 	return plan, nil
 }
 
-// selected returns the stages that are asked for, in the order of the file.
-func (pl *Planner) selected(p *pipeline.Pipeline) ([]pipeline.Stage, error) {
-	for _, id := range slices.Concat(pl.Only, pl.Skip) {
-		if p.Stage(id) == nil {
-			var ids []string
-			for _, st := range p.Stages {
-				ids = append(ids, string(st.ID))
-			}
-			return nil, &pipeline.Error{
-				Pos: p.Pos, Code: "unknown-stage",
-				Err: fmt.Errorf("no stage is called %q%s (want one of %s)", id, pipeline.Nearest(string(id), ids), strings.Join(ids, ", ")),
-			}
-		}
-	}
-	if len(pl.Only) == 0 {
-		return p.Stages, nil
-	}
-	wanted := map[pipeline.ID]bool{}
-	var want func(id pipeline.ID)
-	want = func(id pipeline.ID) {
-		if wanted[id] {
-			return
-		}
-		wanted[id] = true
-		for _, n := range p.Stage(id).Needs {
-			want(n.Stage)
-		}
-	}
-	for _, id := range pl.Only {
-		want(id)
-	}
-	return slices.DeleteFunc(slices.Clone(p.Stages), func(st pipeline.Stage) bool { return !wanted[st.ID] }), nil
-}
-
 // planning is a Plan in the making.
 type planning struct {
-	stages  []pipeline.Stage
+	nodes   []node
 	scope   pipeline.Scope
 	planner *Planner
 	steps   []*pipeline.Step
 	index   map[pipeline.ID]int
 }
 
-// step plans one stage, after all it needs. It returns a nil step when a need
+// step plans one node, after all it needs. It returns a nil step when a need
 // has none: that error has been reported.
-func (g *planning) step(ctx context.Context, st pipeline.Stage) (*pipeline.Step, error) {
-	s := &pipeline.Step{ID: st.ID, Kind: st.Kind, Pos: st.Pos, Needs: st.Needs, Policy: st.Policy}
-	for _, n := range st.Needs {
-		if g.steps[g.index[n.Stage]] == nil {
+func (g *planning) step(ctx context.Context, n node) (*pipeline.Step, error) {
+	if n.err != nil {
+		return nil, n.err
+	}
+	s := &pipeline.Step{
+		ID: n.ID, Matrix: n.matrix, Kind: n.Kind, Pos: n.Pos,
+		Needs: n.Needs, After: after(n.Needs, g.scope), Policy: n.Policy,
+	}
+	for _, need := range n.Needs {
+		if g.steps[g.index[need.Stage]] == nil {
 			return nil, nil
 		}
-		s.After = append(s.After, n.Stage)
 	}
-	slices.Sort(s.After)
-	sc := g.scope
-	sc.Step = st.ID
-	sc.Upstream = func() []pipeline.ID { return g.upstream(st) }
-	if err := g.skip(s, st, sc); err != nil || s.Skip != "" {
+	sc := g.scope.Cell(n.matrix)
+	sc.Step = n.ID
+	sc.Upstream = func() []pipeline.ID { return g.upstream(n) }
+	if err := g.skip(s, n, sc); err != nil || s.Skip != "" {
 		return s, err
 	}
-	act, err := st.Body.Plan(ctx, sc)
+	act, err := n.Body.Plan(ctx, sc)
 	if err != nil {
 		return nil, err
 	}
@@ -156,35 +125,35 @@ func (g *planning) step(ctx context.Context, st pipeline.Stage) (*pipeline.Step,
 			if err != nil {
 				return nil, err
 			}
-			sc.Steps.Keep(pipeline.Ref{Stage: st.ID, Output: name}, got)
+			sc.Steps.Keep(pipeline.Ref{Stage: n.ID, Output: name}, got)
 		}
 	}
 	return s, nil
 }
 
-// upstream returns every stage that st comes after, in the order of the file.
-func (g *planning) upstream(st pipeline.Stage) []pipeline.ID {
+// upstream returns every step that n comes after, in the order of the file.
+func (g *planning) upstream(n node) []pipeline.ID {
 	seen := map[int]bool{}
-	var visit func(st pipeline.Stage)
-	visit = func(st pipeline.Stage) {
-		for _, n := range st.Needs {
-			if i := g.index[n.Stage]; !seen[i] {
+	var visit func(n node)
+	visit = func(n node) {
+		for _, need := range n.Needs {
+			if i := g.index[need.Stage]; !seen[i] {
 				seen[i] = true
-				visit(g.stages[i])
+				visit(g.nodes[i])
 			}
 		}
 	}
-	visit(st)
+	visit(n)
 	var ids []pipeline.ID
 	for _, i := range slices.Sorted(maps.Keys(seen)) {
-		ids = append(ids, g.stages[i].ID)
+		ids = append(ids, g.nodes[i].ID)
 	}
 	return ids
 }
 
 // skip decides whether s will not run, and why.
-func (g *planning) skip(s *pipeline.Step, st pipeline.Stage, sc pipeline.Scope) error {
-	if slices.Contains(g.planner.Skip, st.ID) {
+func (g *planning) skip(s *pipeline.Step, st node, sc pipeline.Scope) error {
+	if st.in(g.planner.Skip) {
 		s.Skip = "--skip"
 		return nil
 	}
@@ -201,6 +170,10 @@ func (g *planning) skip(s *pipeline.Step, st pipeline.Stage, sc pipeline.Scope) 
 				Err: fmt.Errorf("uses a value of %s, which is skipped (use its status alone, or don't run without it)", n.Stage),
 			}
 		}
+	}
+	if st.none {
+		s.Skip, s.Off = "its matrix is empty", true
+		return nil
 	}
 	if st.If == nil {
 		return nil

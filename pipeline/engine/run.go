@@ -109,7 +109,7 @@ func (r *run) step(ctx context.Context, i int, steps []pipeline.Step) {
 	var err error
 	if status == "" {
 		r.emit(pipeline.Event{Type: pipeline.EventStart, Step: s.ID})
-		env := &pipeline.Env{Scope: r.scope, Sink: r.emit}
+		env := &pipeline.Env{Scope: r.scope.Cell(s.Matrix), Sink: r.emit}
 		env.Scope.Step = s.ID
 		status = pipeline.StatusOK
 		if err = attempt(ctx, s, env); err != nil {

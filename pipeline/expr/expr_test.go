@@ -1,9 +1,11 @@
 package expr_test
 
 import (
+	"bytes"
 	"errors"
-	"fmt"
+	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -16,15 +18,23 @@ var names = pipeline.Names{
 	Stages: map[pipeline.ID]map[string]pipeline.Type{
 		"api":    {"image": pipeline.Image, "digest": pipeline.String, "status": pipeline.String},
 		"my-api": {"image": pipeline.Pushed, "status": pipeline.String},
+		"svc":    {"ref": pipeline.String, "status": pipeline.String},
 	},
+	Matrix: map[pipeline.ID]map[string]pipeline.Type{"svc": {"svc": pipeline.String, "port": pipeline.Int, "cell": pipeline.String}},
+	Cells:  map[pipeline.ID][]string{"svc": {"web", "cart"}},
+	Stage:  "svc",
 }
 
 func scope() pipeline.Scope {
 	sc := pipeline.Scope{Steps: new(pipeline.Results), Facts: map[string]any{
-		"vars": map[string]any{"registry": "r.example", "replicas": 2, "token": "s3cret", "dirs": []any{"a", "b"}},
-		"git":  func() any { return map[string]any{"sha": "abc", "dirty": false} },
-		"ci":   errors.New("no CI"),
-	}}
+		"vars":   map[string]any{"registry": "r.example", "replicas": 2, "token": "s3cret", "dirs": []any{"a", "b"}},
+		"git":    func() any { return map[string]any{"sha": "abc", "dirty": false} },
+		"ci":     errors.New("no CI"),
+		"matrix": map[string]any{"svc": "web", "port": 80, "cell": "web"},
+	}, Cells: names.Cells}
+	sc.Steps.Keep(pipeline.Ref{Stage: "svc", Cell: "web", Output: "ref"}, "r.example/web@1")
+	sc.Steps.End("svc[web]", "ok")
+	sc.Steps.End("svc[cart]", "failed")
 	sc.Steps.Keep(pipeline.Ref{Stage: "my-api", Output: "image"}, pipeline.ImageRef{Digest: "sha256:1", Repository: "r.example/my", Tags: []string{"v1"}})
 	return sc
 }
@@ -48,6 +58,14 @@ func TestEval(t *testing.T) {
 		{`${{ stages["my-api"].image.ref }}`, "r.example/my:v1@sha256:1", pipeline.String},
 		{"$${{ not ${{ git.sha }}", "${{ not abc", pipeline.String},
 		{"${{ vars.dirs.size() }}", int64(2), pipeline.Int},
+		{"${{ matrix.svc }}:${{ matrix.port + 1 }}", "web:81", pipeline.String},
+		{"${{ stages.svc['web'].ref }}", "r.example/web@1", pipeline.String},
+		{"${{ stages['svc']['web']['ref'] }}", "r.example/web@1", pipeline.String},
+		{"${{ stages.svc[matrix.svc].ref }}", "r.example/web@1", pipeline.String},
+		{"${{ stages.svc.size() }}", int64(2), pipeline.Int},
+		{"${{ stages.svc.map(c, c + '=' + stages.svc[c].status) }}", []any{"web=ok", "cart=failed"}, pipeline.List},
+		{"${{ stages.svc.exists(c, stages.svc[c].status == 'failed') }}", true, pipeline.Bool},
+		{"${{ 'cart' in stages.svc }}", true, pipeline.Bool},
 	} {
 		e, err := new(expr.Compiler).Template(tt.text, at, names)
 		if err != nil {
@@ -67,13 +85,64 @@ func TestPlainText(t *testing.T) {
 	}
 }
 
+// TestShow checks that what is known of a promise is shown, and nothing that
+// would be a guess.
+func TestShow(t *testing.T) {
+	for text, want := range map[string]string{
+		"${{ 'r.example/api:' + stages.api.digest }}":        "r.example/api:(known after api)",
+		"${{ vars.registry }}/api@${{ stages.api.digest }}":  "r.example/api@(known after api)",
+		"a ${{ 'b ' + stages.api.image.digest + ' c' }} d":   "a b (known after api) c d",
+		"${{ stages.api.digest }}":                           "(known after api)",
+		"${{ stages.api.digest == '' ? 'none' : 'some' }}":   "(known after api)",
+		"${{ 'x' + stages.api.digest.substring(0, 7) }}":     "(known after api)",
+		"${{ stages.svc['cart'].ref }}":                      "(known after svc[cart])",
+		"x ${{ stages.svc[matrix.svc].ref }}":                "x r.example/web@1",
+		"${{ stages.svc.map(c, stages.svc[c].ref).join() }}": "(known after svc)",
+		"${{ 'x' + vars.token + stages.api.digest }}":        "***",
+	} {
+		e, err := new(expr.Compiler).Template(text, at, names)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		v := pipeline.Written(pipeline.Pos{}, e)
+		if got := v.Show(scope()); got != want {
+			t.Errorf("%s: shows %q, want %q", text, got, want)
+		}
+		if got := v.In(scope()).String(); got != want {
+			t.Errorf("%s: is %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestRefs(t *testing.T) {
+	for text, want := range map[string]pipeline.Ref{
+		"${{ stages.svc['web'].ref }}":                       {Stage: "svc", Cell: "web", Output: "ref"},
+		"${{ stages.svc[matrix.svc].ref }}":                  {Stage: "svc", Key: "svc", Output: "ref"},
+		"${{ stages.svc[vars.registry].ref }}":               {Stage: "svc", Output: "ref"},
+		"${{ stages.svc.map(c, stages.svc[c].ref).join() }}": {Stage: "svc", Output: "ref"},
+	} {
+		e, err := new(expr.Compiler).Template(text, at, names)
+		if err != nil || len(e.Refs()) != 1 || e.Refs()[0] != want {
+			t.Errorf("%s: %+v, %v, want %+v", text, e.Refs(), err, want)
+		}
+	}
+	e, err := new(expr.Compiler).Template("${{ stages.svc[vars.registry].status }}", at, names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Eval(scope()); err == nil || !strings.Contains(err.Error(), "no such key: r.example") {
+		t.Errorf("a cell that is not there: %v", err)
+	}
+}
+
 func TestUnkept(t *testing.T) {
 	e, err := new(expr.Compiler).Template("${{ stages.api.digest }}-${{ git.sha }}", at, names)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprint(e.Refs()); got != "[{api digest}]" {
-		t.Errorf("refs = %s", got)
+	if got := e.Refs(); !reflect.DeepEqual(got, []pipeline.Ref{{Stage: "api", Output: "digest"}}) {
+		t.Errorf("refs = %+v", got)
 	}
 	if _, err := e.Eval(scope()); !errors.Is(err, pipeline.ErrUnkept) {
 		t.Errorf("error = %v", err)
@@ -101,12 +170,16 @@ func TestMistakes(t *testing.T) {
 		{"${{ stages.my-api.image }}", 5, `write stages["my-api"]`},
 		{"${{ stages.api }}", 12, "stage api is not a value"},
 		{"${{ git }}", 5, "git is not a value"},
-		{"${{ gti.sha }}", 5, "undeclared reference to 'gti'"},
+		{"${{ gti.sha }}", 5, "there is no gti"},
 		{"${{ vars.replicas + 'x' }}", 19, "no matching overload"},
 		{"${{ 1 +", 1, `not closed (want "}}" after it)`},
 		{"${{ }}", 4, "empty"},
 		{"x ${{ stages.api.image }}", 6, "an image is no text"},
 		{"x ${{ vars.dirs }}", 6, "a list cannot stand inside a text"},
+		{"${{ replace(vars.registry, '.', '-') }}", 12, "replace is called with (string, string, string) (want text.replace(old, new))"},
+		{"${{ vars.replicas.default(1) }}", 26, "want value.default(fallback), of one type"},
+		{"${{ semver(git.tag).mayor }}", 20, `there is no field mayor (did you mean "major"?)`},
+		{"${{ git.tag.slugg() }}", 13, `there is no slugg (did you mean "slug"?)`},
 	} {
 		_, err := new(expr.Compiler).Template(tt.text, at, names)
 		var list pipeline.ErrorList
@@ -115,12 +188,58 @@ func TestMistakes(t *testing.T) {
 			t.Errorf("%s\ngot  %v\nwant col %d: …%s…", tt.text, err, tt.col, tt.want)
 		}
 	}
+	for text, want := range map[string]string{
+		"semver(vars.registry).major": `"r.example" is no version such as v1.2.3 (ask isSemver before)`,
+		"dirs('x/*')":                 "no folders are known here",
+	} {
+		e, err := new(expr.Compiler).Bare(text, at, names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Eval(scope()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
 	e, err := new(expr.Compiler).Bare("ci.name == 'x'", at, names)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := e.Eval(scope()); err == nil || !strings.Contains(err.Error(), "no CI") {
 		t.Errorf("a fact that could not be found out: %v", err)
+	}
+}
+
+var row = regexp.MustCompile("(?m)^\\| `(.+)` \\| `(.+)` \\|$")
+
+// TestDocs evaluates both sides of the tables of functions in the docs.
+func TestDocs(t *testing.T) {
+	text, err := os.ReadFile("../../docs/language.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ = bytes.Cut(text, []byte("### Functions"))
+	sc := pipeline.Scope{Facts: map[string]any{
+		"git":  map[string]any{"branch": "main", "tag": "", "slug": "main"},
+		"dirs": func(string) ([]string, error) { return []string{"cart", "web"}, nil },
+	}}
+	rows := row.FindAllStringSubmatch(string(text), -1)
+	for _, m := range rows {
+		var got [2]any
+		for i, src := range m[1:] {
+			e, err := new(expr.Compiler).Bare(src, at, names)
+			if err != nil {
+				t.Fatalf("%s: %v", src, err)
+			}
+			if got[i], err = e.Eval(sc); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !reflect.DeepEqual(got[0], got[1]) {
+			t.Errorf("%s is %#v, and not %s", m[1], got[0], m[2])
+		}
+	}
+	if len(rows) < 15 {
+		t.Errorf("only %d rows found", len(rows))
 	}
 }
 

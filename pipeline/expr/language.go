@@ -19,6 +19,7 @@ import (
 // A language is CEL with the names of one file.
 type language struct {
 	env     *cel.Env
+	adapter types.Adapter
 	factory celast.ExprFactory
 	fields  map[string]map[string]*types.Type // fields by type name
 }
@@ -49,8 +50,14 @@ func (c *Compiler) language(names pipeline.Names) (*language, error) {
 	stages := map[string]*types.Type{}
 	for id, outputs := range names.Stages {
 		stages[string(id)] = object("slipway.stages."+string(id), outputs)
+		if matrix, ok := names.Matrix[id]; ok {
+			stages[string(id)] = types.NewMapType(types.StringType, stages[string(id)])
+			opts = append(opts, cel.Variable(matrixOf(id), object("slipway."+matrixOf(id), matrix)))
+		}
 	}
 	l.fields["slipway.stages"] = stages
+	object(version, versionFields())
+	opts = append(opts, functions()...)
 	opts = append(opts, cel.Variable("stages", types.NewObjectType("slipway.stages")), ext.Strings(), cel.EnableMacroCallTracking())
 
 	registry, err := types.NewRegistry()
@@ -58,6 +65,7 @@ func (c *Compiler) language(names pipeline.Names) (*language, error) {
 		return nil, err
 	}
 	opts = append(opts, cel.CustomTypeAdapter(registry), cel.CustomTypeProvider(provider{registry, l.fields}))
+	l.adapter = registry
 	if l.env, err = cel.NewEnv(opts...); err != nil {
 		return nil, err
 	}
@@ -65,11 +73,24 @@ func (c *Compiler) language(names pipeline.Names) (*language, error) {
 	return l, nil
 }
 
+// matrixOf returns the name of the variable that is matrix in a stage: each has
+// its own, so that one language serves the whole file.
+func matrixOf(id pipeline.ID) string { return "matrix@" + string(id) }
+
 // same reports whether a and b are the same maps; equal ones cost only time.
 func same(a, b pipeline.Names) bool {
 	return reflect.ValueOf(a.Vars).Pointer() == reflect.ValueOf(b.Vars).Pointer() &&
 		reflect.ValueOf(a.Stages).Pointer() == reflect.ValueOf(b.Stages).Pointer()
 }
+
+// A cells is the map of a matrix stage's cells, in their order.
+type cells struct {
+	traits.Mapper
+	adapter types.Adapter
+	names   []string
+}
+
+func (c cells) Iterator() traits.Iterator { return types.NewStringList(c.adapter, c.names).Iterator() }
 
 // provider tells CEL's checker of our types. Their values are Go maps, which
 // CEL reads by key, so that fields need no accessors.

@@ -175,6 +175,18 @@ func (t template) Secret() bool {
 	return false
 }
 
+// Show returns the text as far as it is known in sc.
+func (t template) Show(sc pipeline.Scope) string {
+	var b strings.Builder
+	for _, p := range t.parts {
+		b.WriteString(p.text)
+		if p.expr != nil {
+			b.WriteString(pipeline.Written(p.at, p.expr).Show(sc))
+		}
+	}
+	return b.String()
+}
+
 func (t template) Eval(sc pipeline.Scope) (any, error) {
 	var b strings.Builder
 	for _, p := range t.parts {

@@ -1,5 +1,5 @@
 // Package facts finds out what expressions may know of the surroundings: the
-// git commit and the CI job.
+// git commit, the CI job, and the folders beside the file.
 //
 // # Owns
 //
@@ -7,7 +7,8 @@
 //
 // # May touch
 //
-// The git command, which is run nowhere else, and the environment it is given.
+// The git command, which is run nowhere else, the environment it is given, and the
+// names of folders.
 package facts
 
 import (
@@ -15,10 +16,11 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/slipway-ci/slipway/pipeline"
 )
 
 // Git returns a function that gives the facts of the commit checked out in dir,
@@ -78,7 +80,7 @@ func git(ctx context.Context, dir string, env func(string) (string, bool)) (map[
 	if err != nil {
 		return nil, err
 	}
-	slug := Slug(branch)
+	slug := pipeline.Slug(branch)
 	if slug == "" {
 		slug = f[1]
 	}
@@ -86,15 +88,6 @@ func git(ctx context.Context, dir string, env func(string) (string, bool)) (map[
 		"sha": f[0], "short": f[1], "branch": branch, "tag": tag, "slug": slug,
 		"describe": describe, "dirty": status != "", "epoch": epoch,
 	}, nil
-}
-
-var unfit = regexp.MustCompile(`[^a-z0-9]+`)
-
-// Slug makes of a branch name what may stand in a tag or a DNS label: lower-case
-// letters, digits and single dashes, at most 63 of them.
-func Slug(s string) string {
-	s = strings.Trim(unfit.ReplaceAllString(strings.ToLower(s), "-"), "-")
-	return strings.TrimRight(s[:min(len(s), 63)], "-")
 }
 
 // CI returns the facts of the CI job that env describes. Outside of CI all

@@ -62,7 +62,7 @@ func TestSlug(t *testing.T) {
 		"main": "main", "Feature/Some_thing": "feature-some-thing", "--x--": "x", "": "",
 		strings.Repeat("ab-", 40): strings.TrimSuffix(strings.Repeat("ab-", 21), "-"),
 	} {
-		if got := facts.Slug(in); got != want {
+		if got := pipeline.Slug(in); got != want {
 			t.Errorf("Slug(%q) = %q, want %q", in, got, want)
 		}
 	}

@@ -12,18 +12,18 @@ import (
 
 // Vars writes what the vars are and what set them, for a person. Secrets are
 // hidden.
-func Vars(w io.Writer, origins []pipeline.Origin) error {
+func Vars(w io.Writer, settings []pipeline.Setting) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "VAR\tTYPE\tVALUE\tFROM")
-	for _, o := range origins {
+	for _, s := range settings {
 		value := "***"
 		switch {
-		case o.Value == nil:
+		case s.Value == nil:
 			value = "(not set)"
-		case o.Var.Type != pipeline.Secret:
-			value = Tame(compact(o.Value))
+		case s.Var.Type != pipeline.Secret:
+			value = Tame(compact(s.Value))
 		}
-		fmt.Fprintln(tw, strings.TrimRight(fmt.Sprintf("%s\t%s\t%s\t%s", o.Var.Name, o.Var.Type, value, o.From), "\t"))
+		fmt.Fprintln(tw, strings.TrimRight(fmt.Sprintf("%s\t%s\t%s\t%s", s.Var.Name, s.Var.Type, value, s.From), "\t"))
 	}
 	return tw.Flush()
 }
@@ -42,7 +42,7 @@ func compact(v any) string {
 
 // VarsJSON writes what the vars are and what set them, as JSON. Secrets have no
 // value there.
-func VarsJSON(w io.Writer, origins []pipeline.Origin) error {
+func VarsJSON(w io.Writer, settings []pipeline.Setting) error {
 	type entry struct {
 		Name        string        `json:"name"`
 		Type        pipeline.Type `json:"type"`
@@ -51,9 +51,9 @@ func VarsJSON(w io.Writer, origins []pipeline.Origin) error {
 		Description string        `json:"description,omitempty"`
 	}
 	list := []entry{}
-	for _, o := range origins {
-		e := entry{o.Var.Name, o.Var.Type, o.Value, o.From, o.Var.Description}
-		if o.Var.Type == pipeline.Secret {
+	for _, s := range settings {
+		e := entry{s.Var.Name, s.Var.Type, s.Value, s.From, s.Var.Description}
+		if s.Var.Type == pipeline.Secret {
 			e.Value = nil
 		}
 		list = append(list, e)

@@ -17,7 +17,7 @@ func Plan(w io.Writer, plan *pipeline.Plan) error {
 	if plan.Environment != "" {
 		fmt.Fprintf(&b, " in %s", plan.Environment)
 	}
-	fmt.Fprintf(&b, ": %s, %s\n", Count(len(plan.Steps), "stage"), Count(plan.Effects(), "change"))
+	fmt.Fprintf(&b, ": %s, %s\n", Count(stages(plan), "stage"), Count(plan.Effects(), "change"))
 	for _, s := range plan.Steps {
 		fmt.Fprintf(&b, "\n%s (%s)", s.ID, s.Kind)
 		if len(s.After) > 0 {
@@ -64,6 +64,15 @@ func Plans(w io.Writer, plans []*pipeline.Plan) error {
 		}
 	}
 	return nil
+}
+
+// stages returns how many stages plan has; cells of a matrix are of one.
+func stages(plan *pipeline.Plan) int {
+	ids := map[pipeline.ID]bool{}
+	for _, s := range plan.Steps {
+		ids[s.ID.Stage()] = true
+	}
+	return len(ids)
 }
 
 // verb says in a word or two what becomes of a step.

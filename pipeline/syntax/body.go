@@ -34,7 +34,7 @@ func (b *body) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, er
 	act, err := p.Plan(ctx, sc)
 	if err != nil {
 		var list pipeline.ErrorList
-		list.Add(b.pos(b.node), b.stage, "cannot-plan", d.placed(err))
+		list.Add(b.pos(b.node), sc.Step, "cannot-plan", d.placed(err))
 		return act, list.Err()
 	}
 	return act, nil
@@ -42,6 +42,10 @@ func (b *body) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, er
 
 // decode fills a new body of the kind. Mistakes are in the decoder's errs.
 func (b *body) decode(sc *pipeline.Scope) (pipeline.Planner, *decoder) {
+	stage := b.stage
+	if sc != nil {
+		stage = sc.Step
+	}
 	d := &decoder{source: b.source, compiler: b.compiler, names: b.names, scope: sc, fields: map[string]pipeline.Pos{}}
 	p := b.kind.New()
 	d.decode(b.node, reflect.ValueOf(p).Elem(), "", hint{key: b.kind.Name})
@@ -51,7 +55,7 @@ func (b *body) decode(sc *pipeline.Scope) (pipeline.Planner, *decoder) {
 		}
 	}
 	for _, e := range d.errs {
-		e.Stage = b.stage
+		e.Stage = stage
 	}
 	return p, d
 }

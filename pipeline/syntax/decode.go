@@ -27,6 +27,7 @@ type decoder struct {
 	compiler pipeline.Compiler
 	names    pipeline.Names
 	scope    *pipeline.Scope
+	partial  bool // what is required may stand elsewhere
 
 	errs   pipeline.ErrorList
 	refs   []reference
@@ -61,6 +62,7 @@ func (d *decoder) fail(n *yaml.Node, code, format string, args ...any) {
 var (
 	valueType    = reflect.TypeFor[pipeline.Value]()
 	durationType = reflect.TypeFor[time.Duration]()
+	nodeType     = reflect.TypeFor[yaml.Node]()
 )
 
 // decode fills v from n. Path is where v stands in the body.
@@ -76,6 +78,8 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string, h hint) {
 		d.value(n, v, h)
 	case v.Type() == durationType:
 		d.duration(n, v)
+	case v.Type() == nodeType: // the one who asks decodes it
+		v.Set(reflect.ValueOf(*n))
 	default:
 		d.plain(n, v, path, h)
 	}
@@ -153,7 +157,7 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string, h hint) 
 		d.decode(val, fields[i].at, join(path, key.Value), fields[i].hint)
 	})
 	for _, f := range fields {
-		if f.required && !seen[f.key] {
+		if f.required && !seen[f.key] && !d.partial {
 			d.fail(n, "missing-key", "%s needs %s:", h.key, f.key)
 		}
 	}

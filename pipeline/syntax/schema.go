@@ -87,9 +87,10 @@ func Schema(kinds []pipeline.Kind) ([]byte, error) {
 
 // A generator makes schemas of Go types as the decoder reads them.
 type generator struct {
-	defs  map[string]*schema
-	plain bool // no expression may stand here
-	err   error
+	defs    map[string]*schema
+	plain   bool // no expression may stand here
+	partial bool // keys that are required may come from defaults:, and null takes one of those away
+	err     error
 }
 
 const (
@@ -106,6 +107,15 @@ func (g *generator) sections(root *schema, kinds []pipeline.Kind) {
 		}
 	}
 	g.defs["stage"] = g.stage(kinds)
+	root.Properties["defaults"] = &schema{Description: root.Properties["defaults"].Description, Ref: "#/$defs/defaults"}
+	all := &schema{Properties: map[string]*schema{}}
+	for _, k := range kinds {
+		if s := strict(reflect.TypeOf(k.New())); s != nil {
+			all.Properties[k.Name] = s
+		}
+	}
+	root.If = &schema{Not: &schema{AnyOf: []*schema{{Required: []string{"defaults"}}, {Required: []string{"include"}}}}}
+	root.Then = &schema{Properties: map[string]*schema{"stages": {AdditionalProperties: all}}}
 	byName("stages", &schema{Ref: "#/$defs/stage"}, "object")
 	root.Properties["stages"].MinProperties = 1
 
@@ -122,6 +132,7 @@ func (g *generator) sections(root *schema, kinds []pipeline.Kind) {
 	v := g.structure(reflect.TypeFor[variable](), "")
 	v.Properties["type"] = &schema{Description: v.Properties["type"].Description, Enum: varTypes}
 	v.Properties["default"] = &schema{Description: v.Properties["default"].Description, Ref: "#/$defs/constant"}
+	v.Properties["oneOf"] = &schema{Description: v.Properties["oneOf"].Description, Type: []string{"array"}, Items: &schema{Ref: "#/$defs/constant"}}
 	for _, t := range []struct{ ours, json string }{
 		{"string", "string"}, {"int", "integer"}, {"bool", "boolean"}, {"list", "array"}, {"map", "object"}, {"secret", "string"},
 	} {
@@ -134,6 +145,8 @@ func (g *generator) sections(root *schema, kinds []pipeline.Kind) {
 	short := g.without(&schema{Description: "Short for default.", Type: []string{"string", "integer", "boolean", "null"}})
 	byName("vars", &schema{AnyOf: []*schema{short, {Ref: "#/$defs/var"}}}, "object", "null")
 	g.defs["environment"] = g.structure(reflect.TypeFor[environment](), "")
+	env := g.defs["environment"].Properties["vars"]
+	env.AdditionalProperties = &schema{Ref: "#/$defs/constant"}
 	byName("environments", &schema{Ref: "#/$defs/environment"}, "object", "null")
 	g.plain = false
 }
@@ -142,13 +155,84 @@ func (g *generator) sections(root *schema, kinds []pipeline.Kind) {
 func (g *generator) stage(kinds []pipeline.Kind) *schema {
 	st := g.structure(reflect.TypeFor[common](), "")
 	st.Type = []string{"object"}
+	for _, key := range keysOf(reflect.TypeFor[stageDefaults]()) { // null takes a default away
+		p := *st.Properties[key]
+		st.Properties[key] = &schema{Description: p.Description, AnyOf: []*schema{&p, {Type: []string{"null"}}}}
+		p.Description = ""
+	}
+	st.Properties["matrix"] = g.matrix(st.Properties["matrix"].Description)
+	defaults := &schema{Type: []string{"object", "null"}, Properties: map[string]*schema{}, AdditionalProperties: false}
 	for _, k := range kinds {
+		g.partial = true
 		g.defs[k.Name] = g.structure(reflect.TypeOf(k.New()).Elem(), k.Name)
+		g.partial = false
 		g.defs[k.Name].Description = sentence(k.Summary)
 		st.Properties[k.Name] = &schema{Ref: "#/$defs/" + k.Name}
 		st.OneOf = append(st.OneOf, &schema{Required: []string{k.Name}})
+		defaults.Properties[k.Name] = &schema{Ref: "#/$defs/" + k.Name}
 	}
+	defaults.Properties[keyStage] = g.structure(reflect.TypeFor[stageDefaults](), keyStage)
+	g.defs["defaults"] = defaults
 	return st
+}
+
+// matrix returns the schema of what makes several steps of a stage.
+func (g *generator) matrix(doc string) *schema {
+	cells := func(doc string) *schema {
+		return &schema{Description: doc, Type: []string{"array"}, Items: &schema{
+			Type: []string{"object"}, MinProperties: 1, PropertyNames: &schema{Pattern: idName.String()}, AdditionalProperties: g.promised(hint{any: true}),
+		}}
+	}
+	return &schema{
+		Description: doc, Type: []string{"object"}, PropertyNames: &schema{Pattern: idName.String()},
+		Properties: map[string]*schema{
+			keyInclude: cells("Further cells, and further values for cells that are there."),
+			keyExclude: cells("Cells to leave out."),
+			keyMax:     {Description: "The most cells that there may be.", Type: []string{"integer"}},
+		},
+		AdditionalProperties: &schema{AnyOf: []*schema{
+			{Type: []string{"array"}, Items: g.promised(hint{any: true})},
+			{Type: []string{"string"}, Pattern: oneExpression},
+		}},
+	}
+}
+
+// strict returns what a mapping of type t cannot do without, when no defaults
+// can give it; nil if that is nothing.
+func strict(t reflect.Type) *schema {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct || t == valueType {
+		return nil
+	}
+	s := &schema{Properties: map[string]*schema{}}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		h := hintOf(f)
+		if f.Anonymous {
+			if in := strict(f.Type); in != nil {
+				s.Required = append(s.Required, in.Required...)
+			}
+			continue
+		}
+		if h.key == "" {
+			continue
+		}
+		if h.required {
+			s.Required = append(s.Required, h.key)
+		}
+		if in := strict(f.Type); in != nil {
+			s.Properties[h.key] = in
+		}
+	}
+	if len(s.Required)+len(s.Properties) == 0 {
+		return nil
+	}
+	if len(s.Required) > 0 {
+		s.Not = &schema{Type: []string{"null"}}
+	}
+	return s
 }
 
 func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] + "." }
@@ -177,9 +261,12 @@ func (g *generator) structure(t reflect.Type, path string) *schema {
 		if words := f.Tag.Get("enum"); words != "" {
 			p = g.enum(strings.Split(words, ","))
 		}
+		if g.partial {
+			p = &schema{AnyOf: []*schema{p, {Type: []string{"null"}}}}
+		}
 		p.Description = f.Tag.Get("doc")
 		s.Properties[h.key] = p
-		if h.required {
+		if h.required && !g.partial {
 			s.Required = append(s.Required, h.key)
 		}
 	}
@@ -213,7 +300,11 @@ func (g *generator) value(t reflect.Type, h hint, path string) *schema {
 	case reflect.Struct:
 		return g.named(t, path)
 	case reflect.Slice:
-		return &schema{Type: []string{"array", "null"}, Items: g.value(t.Elem(), h, path+"[]")}
+		was := g.partial
+		g.partial = false // lists are replaced, not merged
+		items := g.value(t.Elem(), h, path+"[]")
+		g.partial = was
+		return &schema{Type: []string{"array", "null"}, Items: items}
 	case reflect.Map:
 		return &schema{Type: []string{"object", "null"}, AdditionalProperties: g.value(t.Elem(), h, path+".*")}
 	case reflect.String: // 1.20 and yes are text where text is wanted

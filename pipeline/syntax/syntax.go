@@ -29,8 +29,9 @@ const Version = "v1"
 type file struct {
 	Slipway      string                    `yaml:"slipway,required" doc:"The version of the format."`
 	Name         string                    `yaml:"name,required" doc:"Name of the pipeline: up to 40 lower-case letters, digits and dashes."`
-	Vars         yaml.Node                 `yaml:"vars" doc:"What may be set from outside, by name. The last of these that sets one wins: its default, the environment's vars, its environment variable, --var."`
+	Vars         yaml.Node                 `yaml:"vars" doc:"What may be set from outside, by name. The last of these that sets one wins: its default, the environment's vars, its environment variable, --var-file, --var."`
 	Environments yaml.Node                 `yaml:"environments" doc:"Where a run may go, by name: slipway run -e NAME."`
+	Defaults     yaml.Node                 `yaml:"defaults" doc:"What stages have without saying so, by kind; stage is for what stands beside the kind. Mappings are merged, lists replaced, null takes a default away."`
 	Stages       yaml.Node                 `yaml:"stages,required" doc:"What is done, by id. Stages that don't need each other run at the same time."`
 	Outputs      map[string]pipeline.Value `yaml:"outputs,any" doc:"What a run gives to whoever started it, by name."`
 }
@@ -54,17 +55,35 @@ func (p *Parser) Parse(name string, text []byte) (*pipeline.Pipeline, error) {
 	r := &reader{Parser: p, decoder: &decoder{source: src, compiler: p.Compiler, fields: map[string]pipeline.Pos{}}}
 	r.out = &pipeline.Pipeline{Pos: src.pos(src.root), Dir: dir}
 	r.read()
-	if err := r.errs.Err(); err != nil {
+	if err := once(r.errs).Err(); err != nil {
 		return nil, err
 	}
 	return r.out, nil
+}
+
+// once returns list without errors that are there already: what is wrong in
+// defaults is wrong in every stage that has them.
+func once(list pipeline.ErrorList) pipeline.ErrorList {
+	type place struct {
+		pos  pipeline.Pos
+		text string
+	}
+	seen := map[place]bool{}
+	return slices.DeleteFunc(list, func(e *pipeline.Error) bool {
+		at := place{e.Pos, e.Err.Error()}
+		again := seen[at]
+		seen[at] = true
+		return again
+	})
 }
 
 // A reader makes a Pipeline of one file.
 type reader struct {
 	*Parser
 	*decoder
-	out *pipeline.Pipeline
+	out    *pipeline.Pipeline
+	preset map[string]*yaml.Node      // defaults by kind
+	bodies map[pipeline.ID]*yaml.Node // of stages, with their defaults
 }
 
 func (r *reader) read() {
@@ -99,14 +118,18 @@ func (r *reader) read() {
 		}
 	}
 	r.vars(parts["vars"])
-	r.names = pipeline.Names{Vars: map[string]pipeline.Type{}, Stages: map[pipeline.ID]map[string]pipeline.Type{}}
+	r.names = pipeline.Names{
+		Vars: map[string]pipeline.Type{}, Stages: map[pipeline.ID]map[string]pipeline.Type{},
+		Matrix: map[pipeline.ID]map[string]pipeline.Type{}, Cells: map[pipeline.ID][]string{},
+	}
 	for _, v := range r.out.Vars {
 		r.names.Vars[v.Name] = v.Type
 	}
-	bodies := r.stages(parts["stages"])
+	r.defaults(parts["defaults"])
+	nodes := r.stages(parts["stages"])
 	r.environments(parts["environments"])
-	for i := range bodies {
-		r.stage(&r.out.Stages[i], bodies[i])
+	for i := range nodes {
+		r.stage(&r.out.Stages[i], nodes[i])
 	}
 	if n := parts["outputs"]; n != nil {
 		r.decode(n, reflect.ValueOf(&f).Elem().FieldByName("Outputs"), "outputs", hint{key: "outputs", any: true})
@@ -130,6 +153,7 @@ func (r *reader) stages(n *yaml.Node) []*yaml.Node {
 		return nil
 	}
 	var nodes []*yaml.Node
+	r.bodies = map[pipeline.ID]*yaml.Node{}
 	r.pairs(n, func(key, val *yaml.Node) {
 		st := pipeline.Stage{ID: pipeline.ID(key.Value), Pos: r.pos(key)}
 		if !idName.MatchString(key.Value) {
@@ -142,8 +166,13 @@ func (r *reader) stages(n *yaml.Node) []*yaml.Node {
 	})
 	for i, node := range nodes {
 		st := &r.out.Stages[i]
-		if kind, body := r.kind(node); body != nil {
-			st.Kind = kind.Name
+		if m := child(node, "matrix"); m != nil {
+			r.matrix(st, resolve(m))
+		}
+		var body *yaml.Node
+		var kind pipeline.Kind
+		if nodes[i], body, kind = r.filled(node); body != nil {
+			st.Kind, r.bodies[st.ID] = kind.Name, body
 			// Outputs depend on which keys are there, not on what expressions say.
 			probe := &decoder{source: r.source, compiler: literals{}, fields: map[string]pipeline.Pos{}}
 			b := kind.New()
@@ -156,6 +185,16 @@ func (r *reader) stages(n *yaml.Node) []*yaml.Node {
 		}
 	}
 	return nodes
+}
+
+// child returns the value of a key of the mapping n, or nil.
+func child(n *yaml.Node, key string) *yaml.Node {
+	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return nil
 }
 
 // kind returns the first key of a stage that names a kind.
@@ -195,6 +234,7 @@ func (plain) Template(text string, at pipeline.Place, _ pipeline.Names) (pipelin
 type common struct {
 	Needs       []need         `yaml:"needs" doc:"Stages that come before, beyond those whose values are used."`
 	If          pipeline.Value `yaml:"if,if" doc:"A condition, without delimiters: git.branch == 'main'. It must be known while planning."`
+	Matrix      yaml.Node      `yaml:"matrix" doc:"Makes several of the stage: one for each combination of its lists. include, exclude and max are no lists."` // decoded before everything else
 	Timeout     time.Duration  `yaml:"timeout" doc:"How long the stage may take, such as 90s, 5m or 1h30m. Default: as long as it takes; 10m for a deploy."`
 	Retries     int            `yaml:"retries,literal" doc:"Further attempts after the first. Default: none."`
 	Always      bool           `yaml:"always,literal" doc:"The stage runs even if a need failed or was skipped."`
@@ -202,13 +242,15 @@ type common struct {
 }
 
 type need struct {
-	Stage    string `yaml:"stage,required,short" doc:"Id of the stage that comes before."`
-	Optional bool   `yaml:"optional,literal" doc:"The need passes also when the other's if was false."`
+	Stage    string         `yaml:"stage,required,short" doc:"Id of the stage that comes before."`
+	Cell     pipeline.Value `yaml:"cell" doc:"Name of the one cell that is meant, of a stage with a matrix. Default: all."`
+	Optional bool           `yaml:"optional,literal" doc:"The need passes also when the other's if was false."`
 }
 
 // stage decodes one stage: the common keys and exactly one kind.
 func (r *reader) stage(st *pipeline.Stage, n *yaml.Node) {
 	d := &decoder{source: r.source, compiler: r.compiler, names: r.names, fields: map[string]pipeline.Pos{}}
+	d.names.Stage = st.ID
 	defer func() {
 		for _, e := range d.errs {
 			e.Stage = st.ID
@@ -226,6 +268,7 @@ func (r *reader) stage(st *pipeline.Stage, n *yaml.Node) {
 	var found []string
 	d.pairs(n, func(key, val *yaml.Node) {
 		switch i := slices.Index(keys, key.Value); {
+		case key.Value == "matrix":
 		case i >= 0:
 			d.decode(val, v.Field(i), key.Value, hintOf(v.Type().Field(i)))
 		case slices.Contains(kinds, key.Value):
@@ -233,7 +276,7 @@ func (r *reader) stage(st *pipeline.Stage, n *yaml.Node) {
 				d.fail(key, "two-kinds", "stage is already %s (a stage has one kind; make %s a stage of its own)", found[0], key.Value)
 				return
 			}
-			b := &body{source: r.source, stage: st.ID, node: resolve(val), compiler: r.compiler, names: r.names}
+			b := &body{source: r.source, stage: st.ID, node: r.bodies[st.ID], compiler: r.compiler, names: d.names}
 			b.kind, _ = r.kind(n)
 			_, bd := b.decode(nil)
 			d.errs = append(d.errs, bd.errs...)
@@ -268,17 +311,58 @@ func (r *reader) needs(d *decoder, st *pipeline.Stage, written []need) {
 		case r.names.Stages[id] == nil && w.Stage != "":
 			d.errs.Add(pos, "", "unknown-stage", fmt.Errorf("no stage is called %q%s", w.Stage, pipeline.Nearest(w.Stage, pipeline.Keys(r.names.Stages))))
 		default:
-			st.Needs = append(st.Needs, pipeline.Need{Stage: id, Pos: pos, Optional: w.Optional})
+			n := pipeline.Need{Stage: id, Pos: pos, Optional: w.Optional}
+			if !w.Cell.IsZero() && r.cell(d, w) {
+				n.Cells = []pipeline.Value{w.Cell}
+			}
+			st.Needs = append(st.Needs, n)
 		}
 	}
+	seen := map[pipeline.Ref]bool{}
 	for _, ref := range d.refs {
+		cell := pipeline.Ref{Stage: ref.Stage, Cell: ref.Cell, Key: ref.Key}
 		i := slices.IndexFunc(st.Needs, func(n pipeline.Need) bool { return n.Stage == ref.Stage })
-		if i < 0 {
-			st.Needs = append(st.Needs, pipeline.Need{Stage: ref.Stage, Pos: ref.pos})
+		cells := cellsOf(ref)
+		switch {
+		case i < 0:
+			st.Needs = append(st.Needs, pipeline.Need{Stage: ref.Stage, Pos: ref.pos, Cells: cells})
 			i = len(st.Needs) - 1
+		case cells == nil || st.Needs[i].Cells == nil:
+			st.Needs[i].Cells = nil
+		case !seen[cell]:
+			st.Needs[i].Cells = append(st.Needs[i].Cells, cells...)
 		}
+		seen[cell] = true
 		st.Needs[i].Data = st.Needs[i].Data || ref.Output != pipeline.StatusOutput
 	}
+}
+
+// cell checks a need of one cell.
+func (r *reader) cell(d *decoder, w need) bool {
+	id, have := pipeline.ID(w.Stage), r.names.Cells[pipeline.ID(w.Stage)]
+	name, err := w.Cell.Text(pipeline.Scope{})
+	switch {
+	case r.names.Matrix[id] == nil:
+		d.errs.Add(w.Cell.Pos, "", "no-matrix", fmt.Errorf("stage %s has no matrix (leave out cell:)", id))
+	case len(w.Cell.Refs()) > 0:
+		d.errs.Add(w.Cell.Pos, "", "not-known-yet", errors.New("cell must be known before any stage is planned (use matrix or vars)"))
+	case w.Cell.Expr() == nil && err == nil && have != nil && !slices.Contains(have, name):
+		d.errs.Add(w.Cell.Pos, "", "unknown-cell", fmt.Errorf("stage %s has no cell %q%s", id, name, wanted(name, slices.Clone(have))))
+	default:
+		return true
+	}
+	return false
+}
+
+// cellsOf returns the cell that ref means, or nil for all.
+func cellsOf(ref reference) []pipeline.Value {
+	switch {
+	case ref.Key != "":
+		return []pipeline.Value{pipeline.MatrixValue(ref.pos, ref.Key)}
+	case ref.Cell != "":
+		return []pipeline.Value{literal(ref.pos, ref.Cell)}
+	}
+	return nil
 }
 
 func (r *reader) kindNames() []string {

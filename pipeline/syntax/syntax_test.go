@@ -2,6 +2,8 @@ package syntax_test
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -113,6 +115,72 @@ func TestParse(t *testing.T) {
 	}
 	if got := p.Secrets(vars); len(got) != 1 || got[0] != "s3cret" {
 		t.Errorf("secrets = %v", got)
+	}
+}
+
+func TestExtends(t *testing.T) {
+	p, err := parse("slipway.yaml", []byte(`slipway: v1
+name: shop
+vars: {a: 1, b: 2, hosts: {type: list, default: []}}
+environments:
+  production: {extends: staging, namespace: shop, protected: true, promotes: staging, vars: {b: 4}}
+  staging: {extends: base, context: s, vars: {b: 3, hosts: [x]}}
+  base: {namespace: base, clusterUID: u, vars: {a: 5}}
+stages: {it: {build: {}}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	prod, _ := p.Environment("production")
+	vars, err := p.Resolve(prod, pipeline.Outside{})
+	got := fmt.Sprintf("%s %s %s %t %s %v %v", prod.Namespace, prod.Context, prod.ClusterUID, prod.Protected, prod.Promotes, vars, err)
+	if want := "shop s u true staging map[a:5 b:4 hosts:[x]] <nil>"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// An echo is a build that plans to say what is written of it.
+type echo struct {
+	stages.Build `yaml:",inline"`
+}
+
+func (e *echo) Plan(context.Context, pipeline.Scope) (pipeline.Action, error) {
+	b, err := json.Marshal(e.Build)
+	return pipeline.Action{Notes: []string{string(b)}}, err
+}
+
+// TestDefaults checks that stages with defaults are as those with all written out.
+func TestDefaults(t *testing.T) {
+	const head = "slipway: v1\nname: shop\n"
+	const defaults = `defaults:
+  stage: {timeout: 1m, retries: 2}
+  build:
+    platforms: [linux/amd64]
+    args: {A: a, B: b}
+    push: {repository: r.example/it, tags: [x, y]}
+`
+	for short, long := range map[string]string{
+		"build: null":                 "timeout: 1m, retries: 2, build: {platforms: [linux/amd64], args: {A: a, B: b}, push: {repository: r.example/it, tags: [x, y]}}",
+		"timeout: 2m, build: {}":      "timeout: 2m, retries: 2, build: {platforms: [linux/amd64], args: {A: a, B: b}, push: {repository: r.example/it, tags: [x, y]}}",
+		"retries: null, build: {}":    "timeout: 1m, build: {platforms: [linux/amd64], args: {A: a, B: b}, push: {repository: r.example/it, tags: [x, y]}}",
+		"build: {push: null}":         "timeout: 1m, retries: 2, build: {platforms: [linux/amd64], args: {A: a, B: b}}",
+		"build: {push: r.example/me}": "timeout: 1m, retries: 2, build: {platforms: [linux/amd64], args: {A: a, B: b}, push: {repository: r.example/me, tags: [x, y]}}",
+		"build: {platforms: [linux/arm64], args: {B: null, C: c}, push: {tags: []}}": "timeout: 1m, retries: 2, build: {platforms: [linux/arm64], args: {A: a, C: c}, push: {repository: r.example/it, tags: []}}",
+	} {
+		var plans [2]string
+		for i, file := range []string{head + defaults + "stages: {it: {" + short + "}}\n", head + "stages: {it: {" + long + "}}\n"} {
+			parser := syntax.Parser{Kinds: []pipeline.Kind{{Name: "build", New: func() pipeline.Planner { return new(echo) }}}, Compiler: new(expr.Compiler)}
+			p, err := parser.Parse("slipway.yaml", []byte(file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			it := p.Stage("it")
+			act, err := it.Body.Plan(t.Context(), pipeline.Scope{})
+			plans[i] = fmt.Sprintf("%+v %v %v %v", it.Policy, it.Outputs, act.Notes, err)
+		}
+		if plans[0] != plans[1] {
+			t.Errorf("%s\ngot  %s\nwant %s", short, plans[0], plans[1])
+		}
 	}
 }
 
