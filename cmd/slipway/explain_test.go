@@ -40,6 +40,7 @@ func TestExplained(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"Dockerfile": "FROM scratch\nCOPY . /\n", "web/Dockerfile": "FROM scratch\nCOPY . /\n", "api/Dockerfile": "FROM scratch\nCOPY . /\n",
+		"ci/web.yaml": "stages: {web: {build: {context: web}}}\n", "ci/named.yaml": "name: web\n",
 		"deploy/kustomization.yaml": "resources: [web.yaml]\n", "broken/kustomization.yaml": "resources: [gone.yaml]\n",
 		"deploy/web.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  template:\n    spec:\n      containers: [{name: web, image: ghcr.io/acme/web}]\n",
 	} {
@@ -81,7 +82,7 @@ func checked(t *testing.T, dir, text string) error {
 	tools := world.Tools()
 	tools.Renderer = new(renderer)
 	tools.Inputs = new(inputs.Reader)
-	parser := syntax.Parser{Kinds: stages.Kinds(tools), Compiler: new(expr.Compiler)}
+	parser := syntax.Parser{Kinds: stages.Kinds(tools), Compiler: new(expr.Compiler), Read: os.ReadFile}
 	p, err := parser.Parse(filepath.Join(dir, "slipway.yaml"), []byte(text))
 	if err != nil {
 		return err

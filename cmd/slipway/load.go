@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/slipway-ci/slipway/pipeline"
@@ -32,8 +33,60 @@ func (a *app) load(tools stages.Tools) (*pipeline.Pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := syntax.Parser{Kinds: stages.Kinds(tools), Compiler: new(expr.Compiler)}
+	p := syntax.Parser{Kinds: stages.Kinds(tools), Compiler: new(expr.Compiler), Read: included(name)}
 	return p.Parse(name, text)
+}
+
+// included returns a function that reads the files which the pipeline file
+// includes: those of the repository that it lies in, or below its folder if it
+// lies in none. Links that lead out are not followed.
+func included(file string) func(name string) ([]byte, error) {
+	return func(name string) ([]byte, error) {
+		file, err := filepath.Abs(file)
+		if err != nil {
+			return nil, err
+		}
+		top := repository(filepath.Dir(file))
+		if name, err = filepath.Abs(name); err != nil {
+			return nil, err
+		}
+		rel, err := filepath.Rel(top, name)
+		if err != nil || !filepath.IsLocal(rel) {
+			return nil, fmt.Errorf("it is outside of %s (want a file of the same repository, or below the pipeline file's folder)", top)
+		}
+		root, err := os.OpenRoot(top)
+		if err != nil {
+			return nil, err
+		}
+		defer root.Close()
+		info, err := root.Stat(rel)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, errors.New("no such file")
+		case err != nil:
+			return nil, err
+		case !info.Mode().IsRegular():
+			return nil, errors.New("it is no regular file")
+		}
+		f, err := root.Open(rel)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return io.ReadAll(io.LimitReader(f, maxFile))
+	}
+}
+
+// repository returns the folder of the git repository that dir lies in, or dir.
+func repository(dir string) string {
+	for at := dir; ; at = filepath.Dir(at) {
+		if _, err := os.Lstat(filepath.Join(at, ".git")); err == nil {
+			return at
+		}
+		if at == filepath.Dir(at) {
+			return dir
+		}
+	}
 }
 
 // readInput reads a file that the user named. Its error is a [pipeline.ErrorList].

@@ -14,7 +14,7 @@ import (
 // A body is the body of a stage as it is written. Planning decodes it anew with
 // what is known then, so that one stage can become several steps.
 type body struct {
-	*source
+	*tree
 	stage    pipeline.ID
 	node     *yaml.Node
 	kind     pipeline.Kind
@@ -46,7 +46,7 @@ func (b *body) decode(sc *pipeline.Scope) (pipeline.Planner, *decoder) {
 	if sc != nil {
 		stage = sc.Step
 	}
-	d := &decoder{source: b.source, compiler: b.compiler, names: b.names, scope: sc, fields: map[string]pipeline.Pos{}}
+	d := &decoder{tree: b.tree, compiler: b.compiler, names: b.names, scope: sc, fields: map[string]pipeline.Pos{}}
 	p := b.kind.New()
 	d.decode(b.node, reflect.ValueOf(p).Elem(), "", hint{key: b.kind.Name})
 	if c, ok := p.(pipeline.Checker); ok && len(d.errs) == 0 {

@@ -23,7 +23,7 @@ import (
 // that YAML gives it; others are text), ",if" (the Value is a bare condition) or
 // ",literal" (no expression may stand here).
 type decoder struct {
-	*source
+	*tree
 	compiler pipeline.Compiler
 	names    pipeline.Names
 	scope    *pipeline.Scope
@@ -62,7 +62,7 @@ func (d *decoder) fail(n *yaml.Node, code, format string, args ...any) {
 var (
 	valueType    = reflect.TypeFor[pipeline.Value]()
 	durationType = reflect.TypeFor[time.Duration]()
-	nodeType     = reflect.TypeFor[yaml.Node]()
+	nodeType     = reflect.TypeFor[*yaml.Node]()
 )
 
 // decode fills v from n. Path is where v stands in the body.
@@ -79,7 +79,7 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string, h hint) {
 	case v.Type() == durationType:
 		d.duration(n, v)
 	case v.Type() == nodeType: // the one who asks decodes it
-		v.Set(reflect.ValueOf(*n))
+		v.Set(reflect.ValueOf(n))
 	default:
 		d.plain(n, v, path, h)
 	}
@@ -137,10 +137,7 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string, h hint) 
 			}
 		}
 	}
-	if n.Tag == "!!null" {
-		n = &yaml.Node{Kind: yaml.MappingNode, Line: n.Line, Column: n.Column}
-	}
-	if n.Kind != yaml.MappingNode {
+	if n.Kind != yaml.MappingNode && n.Tag != "!!null" {
 		d.fail(n, "wrong-type", "%s is %s (want a mapping)", h.key, what(n))
 		return
 	}
@@ -175,7 +172,11 @@ func (d *decoder) pairs(n *yaml.Node, visit func(key, val *yaml.Node)) map[strin
 			continue
 		}
 		if prev := first[key.Value]; prev != nil {
-			d.fail(key, "duplicate-key", "key %q is here twice (first on line %d)", key.Value, prev.Line)
+			first := fmt.Sprintf("on line %d", prev.Line)
+			if was := d.pos(prev); was.File != d.pos(key).File {
+				first = "at " + was.String()
+			}
+			d.fail(key, "duplicate-key", "key %q is here twice (first %s)", key.Value, first)
 			continue
 		}
 		first[key.Value] = key

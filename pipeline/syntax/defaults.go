@@ -47,7 +47,7 @@ func (r *reader) defaults(n *yaml.Node) {
 		if key.Value != keyStage {
 			into = r.Kinds[i].New()
 		}
-		d := &decoder{source: r.source, compiler: unchecked{}, partial: true, fields: map[string]pipeline.Pos{}}
+		d := &decoder{tree: r.tree, compiler: unchecked{}, partial: true, fields: map[string]pipeline.Pos{}}
 		d.decode(val, reflect.ValueOf(into).Elem(), "", hint{key: key.Value})
 		r.errs = append(r.errs, d.errs...)
 		if r.preset[key.Value] = val; key.Value == keyStage {
@@ -58,7 +58,7 @@ func (r *reader) defaults(n *yaml.Node) {
 
 // only returns the mapping n without other keys than those of t.
 func only(n *yaml.Node, t reflect.Type) *yaml.Node {
-	out := *n
+	out := *n // it is only looked into
 	out.Content = nil
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if slices.Contains(keysOf(t), n.Content[i].Value) {
@@ -81,7 +81,9 @@ func (r *reader) filled(n *yaml.Node) (stage, body *yaml.Node, kind pipeline.Kin
 	body = resolve(body)
 	if def := r.preset[kind.Name]; def != nil {
 		if body.Tag == "!!null" {
-			body = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: body.Line, Column: body.Column}
+			made := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+			r.like(body, made)
+			body = made
 		}
 		body = r.merged(def, body, reflect.TypeOf(kind.New()).Elem())
 	}
@@ -94,15 +96,16 @@ func (r *reader) filled(n *yaml.Node) (stage, body *yaml.Node, kind pipeline.Kin
 func (r *reader) merged(def, own *yaml.Node, t reflect.Type) *yaml.Node {
 	def, own = resolve(def), resolve(own)
 	if key := shortKey(t); key != "" && own.Kind == yaml.ScalarNode && own.Tag != "!!null" && def.Kind == yaml.MappingNode {
-		own = &yaml.Node{
-			Kind: yaml.MappingNode, Tag: "!!map", Line: own.Line, Column: own.Column,
-			Content: []*yaml.Node{{Kind: yaml.ScalarNode, Tag: "!!str", Value: key, Line: own.Line, Column: own.Column}, own},
-		}
+		name := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: key}
+		whole := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Content: []*yaml.Node{name, own}}
+		r.like(own, name, whole)
+		own = whole
 	}
 	if def.Kind != yaml.MappingNode || own.Kind != yaml.MappingNode {
 		return own
 	}
-	out := &yaml.Node{Kind: yaml.MappingNode, Tag: own.Tag, Style: own.Style, Line: own.Line, Column: own.Column}
+	out := &yaml.Node{Kind: yaml.MappingNode, Tag: own.Tag, Style: own.Style}
+	r.like(own, out)
 	for i := 0; i+1 < len(own.Content); i += 2 {
 		key, val := own.Content[i], own.Content[i+1]
 		if d := child(def, key.Value); d != nil {

@@ -14,13 +14,13 @@ import (
 // environment is an entry of environments:. What is nil is taken from the one
 // that it extends.
 type environment struct {
-	Extends    string               `yaml:"extends" doc:"Environment that this one is like, but for what is said here; vars are merged by name."`
-	Namespace  *string              `yaml:"namespace" doc:"Namespace of objects that name none."`
-	Context    *string              `yaml:"context" doc:"Context of the kubeconfig. Default: the current one, or --context."`
-	ClusterUID *string              `yaml:"clusterUID" doc:"UID of the cluster's namespace kube-system: no other cluster is written to. slipway environments bind fills it in."`
-	Protected  *bool                `yaml:"protected" doc:"Refuses --only, --skip and a tree with changes that no commit holds; wants clusterUID."`
-	Promotes   *string              `yaml:"promotes" doc:"Environment whose releases go here."`
-	Vars       map[string]yaml.Node `yaml:"vars" doc:"Values of vars for this environment."`
+	Extends    string                `yaml:"extends" doc:"Environment that this one is like, but for what is said here; vars are merged by name."`
+	Namespace  *string               `yaml:"namespace" doc:"Namespace of objects that name none."`
+	Context    *string               `yaml:"context" doc:"Context of the kubeconfig. Default: the current one, or --context."`
+	ClusterUID *string               `yaml:"clusterUID" doc:"UID of the cluster's namespace kube-system: no other cluster is written to. slipway environments bind fills it in."`
+	Protected  *bool                 `yaml:"protected" doc:"Refuses --only, --skip and a tree with changes that no commit holds; wants clusterUID."`
+	Promotes   *string               `yaml:"promotes" doc:"Environment whose releases go here."`
+	Vars       map[string]*yaml.Node `yaml:"vars" doc:"Values of vars for this environment."`
 
 	name   string
 	key    *yaml.Node
@@ -36,7 +36,7 @@ func (r *reader) environments(n *yaml.Node) {
 	var all []*environment
 	r.entries(n, "environments", func(key, val *yaml.Node) {
 		e := &environment{name: key.Value, key: key, fields: map[string]pipeline.Pos{}}
-		d := &decoder{source: r.source, compiler: plain{}, fields: e.fields}
+		d := &decoder{tree: r.tree, compiler: plain{}, fields: e.fields}
 		d.decode(val, reflect.ValueOf(e).Elem(), "", hint{key: "environments"})
 		e.broken = len(d.errs) > 0
 		r.errs = append(r.errs, d.errs...)
@@ -157,13 +157,13 @@ func (r *reader) promoted(e *environment, all []*environment) {
 }
 
 // settings decodes and checks what an environment says of vars.
-func (r *reader) settings(env string, nodes map[string]yaml.Node) map[string]pipeline.Value {
+func (r *reader) settings(env string, nodes map[string]*yaml.Node) map[string]pipeline.Value {
 	vars := map[string]pipeline.Value{}
 	for _, name := range pipeline.Keys(nodes) {
 		node := nodes[name]
-		at := r.pos(&node)
-		d := &decoder{source: r.source, compiler: plain{}}
-		vars[name] = literal(at, d.fixed(&node))
+		at := r.pos(node)
+		d := &decoder{tree: r.tree, compiler: plain{}}
+		vars[name] = literal(at, d.fixed(node))
 		r.errs = append(r.errs, d.errs...)
 		if len(d.errs) > 0 {
 			continue

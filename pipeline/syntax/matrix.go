@@ -21,7 +21,7 @@ const (
 // know of it: which values a cell has, and which cells there are if that can be
 // known yet. No stage is known to its expressions.
 func (r *reader) matrix(st *pipeline.Stage, n *yaml.Node) {
-	d := &decoder{source: r.source, compiler: r.compiler, names: pipeline.Names{Vars: r.names.Vars}, fields: map[string]pipeline.Pos{}}
+	d := &decoder{tree: r.tree, compiler: r.compiler, names: pipeline.Names{Vars: r.names.Vars}, fields: map[string]pipeline.Pos{}}
 	m := &pipeline.Matrix{Pos: d.pos(n)}
 	st.Matrix = m
 	types := map[string]pipeline.Type{pipeline.CellFact: pipeline.String}

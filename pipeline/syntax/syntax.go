@@ -19,6 +19,11 @@ import (
 type Parser struct {
 	Kinds    []pipeline.Kind   // what stages can be
 	Compiler pipeline.Compiler // makes expressions
+
+	// Read returns the text of a file that is included; its name is relative as
+	// that of the file which includes it. It decides which files may be. Nil
+	// means none.
+	Read func(name string) ([]byte, error)
 }
 
 // Version is the version of the format, as the key slipway: has it.
@@ -31,6 +36,7 @@ type file struct {
 	Name         string                    `yaml:"name,required" doc:"Name of the pipeline: up to 40 lower-case letters, digits and dashes."`
 	Vars         yaml.Node                 `yaml:"vars" doc:"What may be set from outside, by name. The last of these that sets one wins: its default, the environment's vars, its environment variable, --var-file, --var."`
 	Environments yaml.Node                 `yaml:"environments" doc:"Where a run may go, by name: slipway run -e NAME."`
+	Include      []string                  `yaml:"include" doc:"Files with further vars, environments, defaults, stages and outputs, by paths from the folder of this one."`
 	Defaults     yaml.Node                 `yaml:"defaults" doc:"What stages have without saying so, by kind; stage is for what stands beside the kind. Mappings are merged, lists replaced, null takes a default away."`
 	Stages       yaml.Node                 `yaml:"stages,required" doc:"What is done, by id. Stages that don't need each other run at the same time."`
 	Outputs      map[string]pipeline.Value `yaml:"outputs,any" doc:"What a run gives to whoever started it, by name."`
@@ -52,7 +58,7 @@ func (p *Parser) Parse(name string, text []byte) (*pipeline.Pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{Parser: p, decoder: &decoder{source: src, compiler: p.Compiler, fields: map[string]pipeline.Pos{}}}
+	r := &reader{Parser: p, decoder: &decoder{tree: alone(src), compiler: p.Compiler, fields: map[string]pipeline.Pos{}}}
 	r.out = &pipeline.Pipeline{Pos: src.pos(src.root), Dir: dir}
 	r.read()
 	if err := once(r.errs).Err(); err != nil {
@@ -87,31 +93,19 @@ type reader struct {
 }
 
 func (r *reader) read() {
-	if r.root.Kind != yaml.MappingNode {
-		r.fail(r.root, "wrong-type", "file is %s (want a mapping with slipway:, name: and stages:)", what(r.root))
+	in := including{reader: r, found: sections{}, done: map[string]bool{}}
+	in.gather(r.main)
+	if r.main.root.Kind != yaml.MappingNode {
 		return
+	}
+	parts := in.found
+	for _, key := range []string{"slipway", "name", "stages"} {
+		if parts[key] == nil && child(r.main.root, key) == nil {
+			r.fail(r.main.root, "missing-key", "file needs %s:", key)
+		}
 	}
 	// Names first: an expression anywhere may mention any var and any stage.
 	var f file
-	parts := map[string]*yaml.Node{}
-	known := keysOf(reflect.TypeFor[file]())
-	seen := r.pairs(r.root, func(key, val *yaml.Node) {
-		if !slices.Contains(known, key.Value) {
-			r.fail(key, "unknown-key", "unknown key %q%s", key.Value, wanted(key.Value, known))
-			return
-		}
-		parts[key.Value] = resolve(val)
-	})
-	for _, key := range []string{"slipway", "name", "stages"} {
-		if !seen[key] {
-			r.fail(r.root, "missing-key", "file needs %s:", key)
-		}
-	}
-	if n := parts["slipway"]; n != nil {
-		if n.Value != Version {
-			r.fail(n, "wrong-version", "slipway is %q (want %s)", n.Value, Version)
-		}
-	}
 	if n := parts["name"]; n != nil {
 		if r.out.Name = n.Value; n.Tag == "!!null" || !pipelineName.MatchString(n.Value) {
 			r.fail(n, "bad-name", "%q cannot name a pipeline (want up to 40 lower-case letters, digits and dashes)", n.Value)
@@ -174,7 +168,7 @@ func (r *reader) stages(n *yaml.Node) []*yaml.Node {
 		if nodes[i], body, kind = r.filled(node); body != nil {
 			st.Kind, r.bodies[st.ID] = kind.Name, body
 			// Outputs depend on which keys are there, not on what expressions say.
-			probe := &decoder{source: r.source, compiler: literals{}, fields: map[string]pipeline.Pos{}}
+			probe := &decoder{tree: r.tree, compiler: literals{}, fields: map[string]pipeline.Pos{}}
 			b := kind.New()
 			probe.decode(body, reflect.ValueOf(b).Elem(), "", hint{key: kind.Name})
 			if o, ok := b.(pipeline.Outputter); ok {
@@ -249,7 +243,7 @@ type need struct {
 
 // stage decodes one stage: the common keys and exactly one kind.
 func (r *reader) stage(st *pipeline.Stage, n *yaml.Node) {
-	d := &decoder{source: r.source, compiler: r.compiler, names: r.names, fields: map[string]pipeline.Pos{}}
+	d := &decoder{tree: r.tree, compiler: r.compiler, names: r.names, fields: map[string]pipeline.Pos{}}
 	d.names.Stage = st.ID
 	defer func() {
 		for _, e := range d.errs {
@@ -276,7 +270,7 @@ func (r *reader) stage(st *pipeline.Stage, n *yaml.Node) {
 				d.fail(key, "two-kinds", "stage is already %s (a stage has one kind; make %s a stage of its own)", found[0], key.Value)
 				return
 			}
-			b := &body{source: r.source, stage: st.ID, node: r.bodies[st.ID], compiler: r.compiler, names: d.names}
+			b := &body{tree: r.tree, stage: st.ID, node: r.bodies[st.ID], compiler: r.compiler, names: d.names}
 			b.kind, _ = r.kind(n)
 			_, bd := b.decode(nil)
 			d.errs = append(d.errs, bd.errs...)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -181,6 +182,95 @@ func TestDefaults(t *testing.T) {
 		if plans[0] != plans[1] {
 			t.Errorf("%s\ngot  %s\nwant %s", short, plans[0], plans[1])
 		}
+	}
+}
+
+// parseFiles parses the first of files, which may include the others.
+func parseFiles(files map[string]string) (*pipeline.Pipeline, error) {
+	p := syntax.Parser{Kinds: stages.Kinds(stages.Tools{}), Compiler: new(expr.Compiler)}
+	p.Read = func(name string) ([]byte, error) {
+		text, ok := files[filepath.ToSlash(name)]
+		if !ok {
+			return nil, errors.New("no such file")
+		}
+		return []byte(text), nil
+	}
+	return p.Parse("ci/slipway.yaml", []byte(files["ci/slipway.yaml"]))
+}
+
+const including = "slipway: v1\nname: shop\n"
+
+func TestInclude(t *testing.T) {
+	p, err := parseFiles(map[string]string{
+		"ci/slipway.yaml":  including + "include: [shared.yaml, more/b.yaml]\nstages: {it: {build: {args: {A: \"${{ vars.a }}\"}, contexts: {base: \"${{ stages.b.image }}\"}}}}\n",
+		"ci/shared.yaml":   "vars: {a: x}\nenvironments: {staging: {vars: {a: y}}}\ndefaults: {build: {target: all}}\n",
+		"ci/more/b.yaml":   "slipway: v1\ninclude: [../shared.yaml, c.yaml]\nstages:\n  b: {build: {args: {A: \"${{ vars.c }}\"}}}\n",
+		"ci/more/c.yaml":   "vars: {c: z}\noutputs: {b: \"${{ stages.b.digest }}\"}\n",
+		"ci/more/not.yaml": "nothing reads this",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, v := range p.Vars {
+		got = append(got, v.Pos.String())
+	}
+	for _, e := range p.Environments {
+		got = append(got, e.Pos.String(), e.Vars["a"].Pos.String())
+	}
+	for _, st := range p.Stages {
+		got = append(got, st.Pos.String())
+	}
+	for _, o := range p.Outputs {
+		got = append(got, o.Value.Pos.String())
+	}
+	want := "ci/shared.yaml:1:8 ci/more/c.yaml:1:8 ci/shared.yaml:2:16 ci/shared.yaml:2:36 ci/more/b.yaml:4:3 ci/slipway.yaml:4:10 ci/more/c.yaml:2:14"
+	if s := filepath.ToSlash(strings.Join(got, " ")); s != want {
+		t.Errorf("got  %s\nwant %s", s, want)
+	}
+}
+
+func TestIncludeErrors(t *testing.T) {
+	const stages = "stages: {it: {build: {}}}\n"
+	for name, tt := range map[string]struct {
+		main, other string
+		want        []string
+	}{
+		"stage twice":       {"include: [o.yaml]\n" + stages, stages, []string{`ci/slipway.yaml:4:10: key "it" is here twice (first at ci/o.yaml:1:10)`}},
+		"var twice":         {"include: [o.yaml]\nvars: {a: 1}\n" + stages, "vars: {a: 2}", []string{`ci/slipway.yaml:4:8: key "a" is here twice (first at ci/o.yaml:1:8)`}},
+		"environment twice": {"include: [o.yaml]\nenvironments: {a: {}}\n" + stages, "environments: {a: {}}", []string{`ci/slipway.yaml:4:16: key "a" is here twice (first at ci/o.yaml:1:16)`}},
+		"defaults twice":    {"include: [o.yaml]\ndefaults: {build: {}}\n" + stages, "defaults: {build: {}}", []string{`ci/slipway.yaml:4:12: key "build" is here twice (first at ci/o.yaml:1:12)`}},
+		"circle":            {"include: [o.yaml]\n" + stages, "include: [../ci/slipway.yaml]", []string{"ci/o.yaml:1:11: files include each other in a circle: ci/slipway.yaml → ci/o.yaml → ci/slipway.yaml (remove one of these)"}},
+		"itself":            {"include: [slipway.yaml]\n" + stages, "", []string{"ci/slipway.yaml:3:11: files include each other in a circle"}},
+		"gone":              {"include: [gone.yaml]\n" + stages, "", []string{"ci/slipway.yaml:3:11: cannot include gone.yaml: no such file"}},
+		"absolute":          {"include: [/etc/o.yaml]\n" + stages, "", []string{"/etc/o.yaml is an absolute path"}},
+		"expression":        {"include: [\"${{ vars.a }}\"]\n" + stages, "", []string{"ci/slipway.yaml:3:12: no expression may stand here"}},
+		"no list":           {"include: o.yaml\n" + stages, "", []string{"ci/slipway.yaml:3:10: include is text (want a list)"}},
+		"name":              {"include: [o.yaml]\n" + stages, "name: other", []string{"ci/o.yaml:1:1: name belongs to the file that includes this one (remove it)"}},
+		"version":           {"include: [o.yaml]\n" + stages, "slipway: v2", []string{`ci/o.yaml:1:10: slipway is "v2" (want v1)`}},
+		"not YAML":          {"include: [o.yaml]\n" + stages, "a: [", []string{"ci/o.yaml:1:1: not YAML"}},
+		"no section":        {"include: [o.yaml]\n" + stages, "stages: [a]", []string{"ci/o.yaml:1:9: stages is a list (want a mapping)"}},
+		"everywhere": {
+			"include: [o.yaml]\n" + stages,
+			"vars: {a: {typ: x}, b: {default: 1, max: 0}}\nenvironments: {e: {vars: {none: 1}}}\nstages: {a: {build: {target: \"x ${{ vars.none }}\"}}, b: {needs: [c], build: {}, matrix: {x: [a, a]}}}\ndefaults: {build: {targt: x}}\noutputs: {o: \"${{ stages.no.image }}\"}",
+			[]string{"ci/o.yaml:1:12: ", "ci/o.yaml:1:34: ", "ci/o.yaml:2:33: ", "ci/o.yaml:3:42: stage a: no var is called", "ci/o.yaml:3:66: stage b: no stage is called", "ci/o.yaml:3:89: ", "ci/o.yaml:4:20: ", "ci/o.yaml:5:26: "},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := parseFiles(map[string]string{"ci/slipway.yaml": including + tt.main, "ci/o.yaml": tt.other})
+			var list pipeline.ErrorList
+			if !errors.As(err, &list) || len(list) != len(tt.want) {
+				t.Fatalf("errors:\n%v\nwant %q", err, tt.want)
+			}
+			for i, want := range tt.want {
+				if got := list[i].Error(); !strings.HasPrefix(got, want) && !strings.Contains(got, ": "+want) {
+					t.Errorf("got  %s\nwant %s", got, want)
+				}
+			}
+		})
+	}
+	if _, err := parse("x", []byte(including+"include: [o.yaml]\nstages: {it: {build: {}}}\n")); err == nil || !strings.Contains(err.Error(), "no file can be included here") {
+		t.Errorf("without Read: %v", err)
 	}
 }
 

@@ -14,15 +14,15 @@ import (
 
 // variable is an entry of vars:.
 type variable struct {
-	Type        string    `yaml:"type" doc:"What kind of value it is. Default: that of default, or string."`
-	Default     yaml.Node `yaml:"default" doc:"The value when nothing else sets one. Without it, the var must be set."`
-	Required    *bool     `yaml:"required" doc:"false: it need not be set, and is empty then. Default: true without a default."`
-	Env         string    `yaml:"env" doc:"Environment variable that sets it."`
-	Pattern     string    `yaml:"pattern" doc:"Regular expression (RE2) that all of the text has to match."`
-	OneOf       yaml.Node `yaml:"oneOf" doc:"What the value can be."`
-	Min         *int      `yaml:"min" doc:"The least that a whole number can be."`
-	Max         *int      `yaml:"max" doc:"The most that a whole number can be."`
-	Description string    `yaml:"description" doc:"What it is for, for people."`
+	Type        string     `yaml:"type" doc:"What kind of value it is. Default: that of default, or string."`
+	Default     *yaml.Node `yaml:"default" doc:"The value when nothing else sets one. Without it, the var must be set."`
+	Required    *bool      `yaml:"required" doc:"false: it need not be set, and is empty then. Default: true without a default."`
+	Env         string     `yaml:"env" doc:"Environment variable that sets it."`
+	Pattern     string     `yaml:"pattern" doc:"Regular expression (RE2) that all of the text has to match."`
+	OneOf       *yaml.Node `yaml:"oneOf" doc:"What the value can be."`
+	Min         *int       `yaml:"min" doc:"The least that a whole number can be."`
+	Max         *int       `yaml:"max" doc:"The most that a whole number can be."`
+	Description string     `yaml:"description" doc:"What it is for, for people."`
 }
 
 var varTypes = []string{"string", "int", "bool", "list", "map", "secret"}
@@ -33,7 +33,7 @@ var secretNames = []string{"TOKEN", "SECRET", "PASSWORD", "KEY"}
 // vars decodes what the user may set from outside.
 func (r *reader) vars(n *yaml.Node) {
 	r.entries(n, "vars", func(key, val *yaml.Node) {
-		d := &decoder{source: r.source, compiler: plain{}, fields: map[string]pipeline.Pos{}}
+		d := &decoder{tree: r.tree, compiler: plain{}, fields: map[string]pipeline.Pos{}}
 		r.out.Vars = append(r.out.Vars, d.variable(key, val))
 		r.errs = append(r.errs, d.errs...)
 	})
@@ -43,14 +43,14 @@ func (r *reader) vars(n *yaml.Node) {
 func (d *decoder) variable(key, val *yaml.Node) pipeline.Var {
 	v := pipeline.Var{Name: key.Value, Pos: d.pos(key), Type: pipeline.String}
 	if val.Kind == yaml.ScalarNode { // replicas: 2 is short for {default: 2}
-		val = &yaml.Node{
-			Kind: yaml.MappingNode, Line: val.Line, Column: val.Column,
-			Content: []*yaml.Node{{Kind: yaml.ScalarNode, Value: "default", Tag: "!!str"}, val},
-		}
+		name := &yaml.Node{Kind: yaml.ScalarNode, Value: "default", Tag: "!!str"}
+		whole := &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{name, val}}
+		d.like(val, name, whole)
+		val = whole
 	}
 	var spec variable
 	d.decode(val, reflect.ValueOf(&spec).Elem(), "", hint{key: "vars"})
-	v.Default = d.fixed(&spec.Default)
+	v.Default = d.fixed(spec.Default)
 	v.Env, v.Description, v.Pattern, v.Min, v.Max = spec.Env, spec.Description, spec.Pattern, spec.Min, spec.Max
 	switch {
 	case spec.Type != "" && !slices.Contains(varTypes, spec.Type):
@@ -65,7 +65,7 @@ func (d *decoder) variable(key, val *yaml.Node) pipeline.Var {
 	}
 	if spec.Required != nil {
 		v.Optional = !*spec.Required
-		if spec.Default.Kind != 0 {
+		if spec.Default != nil {
 			d.errs.Add(d.fields["required"], "", "bad-value", fmt.Errorf("var %s has a default, so it always has a value (leave out one of required and default)", v.Name))
 		}
 	}
@@ -93,10 +93,14 @@ func (d *decoder) rules(v *pipeline.Var, spec *variable) {
 	if v.Min != nil && v.Max != nil && *v.Min > *v.Max {
 		fail("max", "max is %d, which is less than min: %d", *v.Max, *v.Min)
 	}
-	if n := &spec.OneOf; n.Kind != 0 && n.Kind != yaml.SequenceNode {
-		fail("oneOf", "oneOf is %s (want a list of values)", what(n))
+	oneOf := spec.OneOf
+	switch {
+	case oneOf == nil:
+		oneOf = new(yaml.Node)
+	case oneOf.Kind != yaml.SequenceNode:
+		fail("oneOf", "oneOf is %s (want a list of values)", what(oneOf))
 	}
-	for i, c := range spec.OneOf.Content {
+	for i, c := range oneOf.Content {
 		got := d.fixed(resolve(c))
 		if one := (pipeline.Var{Type: v.Type, Pattern: v.Pattern, Min: v.Min, Max: v.Max}); len(d.errs) == 0 {
 			if err := one.Check(got); err != nil {
@@ -112,16 +116,16 @@ func (d *decoder) rules(v *pipeline.Var, spec *variable) {
 		return
 	}
 	if !v.Type.Holds(v.Default) {
-		d.fail(&spec.Default, "wrong-type", "default of var %s is %s (want a value of type %s)", v.Name, what(&spec.Default), v.Type)
+		d.fail(spec.Default, "wrong-type", "default of var %s is %s (want a value of type %s)", v.Name, what(spec.Default), v.Type)
 	} else if err := v.Check(v.Default); err != nil {
-		d.fail(&spec.Default, "bad-value", "default of var %s: %w", v.Name, err)
+		d.fail(spec.Default, "bad-value", "default of var %s: %w", v.Name, err)
 	}
 }
 
 // fixed returns the Go value of n, in which no expression may stand. It is nil
 // for what is not there.
 func (d *decoder) fixed(n *yaml.Node) any {
-	if n.Kind == 0 {
+	if n == nil {
 		return nil
 	}
 	if err := d.constant(n); err != nil {
@@ -170,7 +174,7 @@ func ReadVars(name string, text []byte) (map[string]pipeline.Given, error) {
 		}
 		return nil, pipeline.ErrorList{failed}
 	}
-	d := &decoder{source: src, compiler: plain{}, fields: map[string]pipeline.Pos{}}
+	d := &decoder{tree: alone(src), compiler: plain{}, fields: map[string]pipeline.Pos{}}
 	given := map[string]pipeline.Given{}
 	if src.root.Kind != yaml.MappingNode {
 		d.fail(src.root, "wrong-type", "file is %s (want a mapping of vars to values)", what(src.root))
