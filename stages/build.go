@@ -26,15 +26,15 @@ type Builder interface {
 // Build is the kind "build". It promises the image and its digest, and with
 // push: its repository, tags and reference.
 type Build struct {
-	Context    string                    `yaml:"context"`    // folder; empty means that of the pipeline file
-	Include    []string                  `yaml:"include"`    // what of it is sent and hashed
-	Dockerfile string                    `yaml:"dockerfile"` // path within the context
-	Target     string                    `yaml:"target"`
-	Platforms  []string                  `yaml:"platforms"`
-	Args       map[string]string         `yaml:"args"`
-	Contexts   map[string]pipeline.Value `yaml:"contexts,image"`
-	Secrets    map[string]pipeline.Value `yaml:"secrets,secret"`
-	Push       *Target                   `yaml:"push"`
+	Context    string                    `yaml:"context" doc:"The folder that is sent to the builder. Default: that of the pipeline file."`
+	Include    []string                  `yaml:"include" doc:"What of the context is sent and hashed, as patterns. Default: all but .git and what .dockerignore names."`
+	Dockerfile string                    `yaml:"dockerfile" doc:"Path of the Dockerfile within the context. Default: Dockerfile."`
+	Target     string                    `yaml:"target" doc:"Stage of the Dockerfile to build. Default: the last."`
+	Platforms  []string                  `yaml:"platforms" doc:"Such as linux/amd64 and linux/arm64. Default: the builder's own."`
+	Args       map[string]string         `yaml:"args" doc:"Values of ARG in the Dockerfile. They end up in the image, so no secret may stand here."`
+	Contexts   map[string]pipeline.Value `yaml:"contexts,image" doc:"Images by the name that FROM and COPY --from use for them."`
+	Secrets    map[string]pipeline.Value `yaml:"secrets,secret" doc:"Secrets by id, for RUN --mount=type=secret,id=…. They don't end up in the image."`
+	Push       *Target                   `yaml:"push" doc:"Where the image goes. What is there for the same inputs is not built again. Default: only other stages can use the image."`
 
 	inputs   Inputs
 	builder  Builder

@@ -11,8 +11,8 @@ import (
 // Copy is the kind "copy": an image goes into a repository, by digest, from the
 // builder or from another repository.
 type Copy struct {
-	Image pipeline.Value `yaml:"image,required,image"`
-	To    Target         `yaml:"to,required"`
+	Image pipeline.Value `yaml:"image,required,image" doc:"The image to copy: of a stage, or a reference."`
+	To    Target         `yaml:"to,required" doc:"Where the image goes."`
 
 	registry Registry
 	copier   Copier

@@ -41,8 +41,8 @@ const DefaultTimeout = 10 * time.Minute
 // Deploy is the kind "deploy": render, pin, diff, apply, wait, prove.
 type Deploy struct {
 	Manifests `yaml:",inline"`
-	Name      string `yaml:"name"`      // of the deployment; empty means the stage's id
-	Namespace string `yaml:"namespace"` // of objects that name none; empty means the environment's
+	Name      string `yaml:"name" doc:"Name of the deployment, to which its inventory belongs. Default: the stage's id."`
+	Namespace string `yaml:"namespace" doc:"Namespace of objects that name none. Default: the environment's."`
 
 	renderer Renderer
 	registry Registry

@@ -29,14 +29,14 @@ type Memory interface {
 
 // Exec is the kind "exec": a command in an image, in the builder.
 type Exec struct {
-	Image   pipeline.Value            `yaml:"image,required,image"`
-	Command []pipeline.Value          `yaml:"command"` // argv; empty means what the image runs
-	Script  string                    `yaml:"script,literal"`
-	Workdir string                    `yaml:"workdir"`
-	User    string                    `yaml:"user"`
-	Env     map[string]pipeline.Value `yaml:"env,secret"`
-	Network string                    `yaml:"network"`
-	Cache   bool                      `yaml:"cache"` // don't run again what has succeeded with the same inputs
+	Image   pipeline.Value            `yaml:"image,required,image" doc:"The image to run in: of a stage, or a reference."`
+	Command []pipeline.Value          `yaml:"command" doc:"The program and its arguments. Default: what the image runs."`
+	Script  string                    `yaml:"script,literal" doc:"Lines for /bin/sh -eu, in place of command. It takes no expressions: put values into env."`
+	Workdir string                    `yaml:"workdir" doc:"Folder to run in. Default: the image's own."`
+	User    string                    `yaml:"user" doc:"Who runs it, by name or number. Default: the image's own."`
+	Env     map[string]pipeline.Value `yaml:"env,secret" doc:"Environment variables. Secrets may stand here."`
+	Network string                    `yaml:"network" enum:"none,host" doc:"Which network the command has: none, or that of the builder's host. Default: none."`
+	Cache   bool                      `yaml:"cache" doc:"Don't run again what has succeeded with the same image, words and environment."`
 
 	executor Executor
 	memory   Memory

@@ -23,8 +23,8 @@ type Renderer interface {
 // Manifests are rendered objects, and which images their containers run. The
 // kinds render and deploy have them in common.
 type Manifests struct {
-	Kustomize string                    `yaml:"kustomize,required"` // folder with a kustomization
-	Images    map[string]pipeline.Value `yaml:"images,pushed"`      // by repository, as it stands in the rendered manifests
+	Kustomize string                    `yaml:"kustomize,required" doc:"Folder with a kustomization."`
+	Images    map[string]pipeline.Value `yaml:"images,pushed" doc:"What containers run, by repository as it stands in the rendered manifests. What a stage before this one pushes needs not be listed."`
 }
 
 // An origin says where the digest of a repository comes from.

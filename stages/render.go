@@ -16,7 +16,7 @@ import (
 // It is for those who hand them to another tool, such as a GitOps repository.
 type Render struct {
 	Manifests `yaml:",inline"`
-	To        string `yaml:"to,required"` // the file, relative to the pipeline file
+	To        string `yaml:"to,required" doc:"The file to write, relative to the pipeline file."`
 
 	renderer Renderer
 	registry Registry

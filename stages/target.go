@@ -31,14 +31,14 @@ type Copier interface {
 
 // A Target is where an image goes: push: of a build, to: of a copy.
 type Target struct {
-	Repository string `yaml:"repository,required,short"`
-	Tags       []Tag  `yaml:"tags"`
+	Repository string `yaml:"repository,required,short" doc:"Such as ghcr.io/acme/web, without a tag."`
+	Tags       []Tag  `yaml:"tags" doc:"Names that people use for the image. Empty ones are left out."`
 }
 
 // A Tag is a name for an image, perhaps only under a condition.
 type Tag struct {
-	Tag string         `yaml:"tag,required,short"`
-	If  pipeline.Value `yaml:"if,if"`
+	Tag string         `yaml:"tag,required,short" doc:"The tag; ${{ git.slug }} makes one of a branch."`
+	If  pipeline.Value `yaml:"if,if" doc:"The image gets the tag only if this expression is true."`
 }
 
 var (

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -64,15 +65,12 @@ Green means the digest you built is what runs. Red tells you why.`,
 		return usagef("%w (see %s --help)", err, c.CommandPath())
 	})
 	root.PersistentFlags().BoolVarP(&a.flags.verbose, "verbose", "v", false, "write what developers of slipway want to know")
-	root.AddCommand(a.validate(), a.plan(), a.run(), a.build(), a.deploy(), a.render(), a.registry(), a.version())
+	root.AddCommand(a.init(), a.validate(), a.explain(), a.environments(), a.schema(), a.graph(), a.plan(), a.run(), a.build(), a.deploy(), a.render(), a.registry(), a.version())
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
 		if err := a.twins(c.Flags()); err != nil {
 			return err
 		}
-		if o := a.flags.output; o != "" && o != "text" && o != "json" {
-			return usagef("--output %s%s (want text or json)", o, pipeline.Nearest(o, []string{"text", "json"}))
-		}
-		return nil
+		return a.checkOutput(c)
 	}
 	err := root.ExecuteContext(ctx)
 	var told *toldError
@@ -90,6 +88,9 @@ Green means the digest you built is what runs. Red tells you why.`,
 		return code
 	}
 	report.Errors(a.mask(a.stderr), err, readSource)
+	if known := explained(err); known != "" && code == exitUsage {
+		fmt.Fprintf(a.stderr, "see also: slipway explain %s\n", known)
+	}
 	return code
 }
 
@@ -134,6 +135,7 @@ func (a *app) fileFlags(c *cobra.Command) *cobra.Command {
 func (a *app) planFlags(c *cobra.Command) *cobra.Command {
 	f := a.fileFlags(c).Flags()
 	f.StringVarP(&a.flags.environment, "environment", "e", "", "where to go: one of the file's environments")
+	_ = c.RegisterFlagCompletionFunc("environment", a.completeEnvironment)
 	f.StringSliceVar(&a.flags.only, "only", nil, "these stages and what they need")
 	f.StringSliceVar(&a.flags.skip, "skip", nil, "leave out these stages, and what needs them")
 	a.clusterFlags(c)
@@ -162,8 +164,35 @@ func (a *app) runFlags(c *cobra.Command) *cobra.Command {
 	return c
 }
 
-func (a *app) outputFlag(c *cobra.Command) {
-	c.Flags().StringVarP(&a.flags.output, "output", "o", "text", "text or json")
+// outputFlag adds the flag that chooses how data is written: as text, or as one
+// of formats.
+func (a *app) outputFlag(c *cobra.Command, formats ...string) {
+	formats = append([]string{"text"}, formats...)
+	c.Flags().StringVarP(&a.flags.output, "output", "o", "text", either(formats))
+	_ = c.Flags().SetAnnotation("output", "formats", formats) // the flag is there
+	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// checkOutput refuses a format that the command does not have.
+func (a *app) checkOutput(c *cobra.Command) error {
+	f := c.Flags().Lookup("output")
+	if f == nil {
+		return nil
+	}
+	formats := f.Annotations["formats"]
+	if slices.Contains(formats, a.flags.output) {
+		return nil
+	}
+	return usagef("--output %s%s (want %s)", a.flags.output, pipeline.Nearest(a.flags.output, formats), either(formats))
+}
+
+// either joins words as a sentence has them: "a, b or c".
+func either(words []string) string {
+	last := len(words) - 1
+	if last < 1 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // log returns the logger for developers.

@@ -18,7 +18,7 @@ func (a *app) build() *cobra.Command {
 			})
 		},
 	}
-	a.outputFlag(c)
+	a.outputFlag(c, "json")
 	return a.runFlags(a.planFlags(c))
 }
 

@@ -44,7 +44,7 @@ and stays until it can prove what runs. It is for those who keep their builds.`,
 	b.flags(c)
 	c.Flags().DurationVar(&b.timeout, "timeout", stages.DefaultTimeout, "how long workloads may take")
 	a.clusterFlags(c)
-	a.outputFlag(c)
+	a.outputFlag(c, "json")
 	return a.runFlags(a.registryFlags(c))
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -83,38 +84,47 @@ func golden(t *testing.T, file string, got []byte) {
 
 var fence = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
 
-// TestDocs parses every pipeline that README and docs show. A block that is not
-// a whole file is one of its sections.
+// TestDocs parses every pipeline that README and docs show.
 func TestDocs(t *testing.T) {
+	for name, block := range blocks(t) {
+		if _, err := parse(name, []byte(block)); err != nil {
+			t.Errorf("%v\n%s", err, block)
+		}
+	}
+}
+
+// blocks returns the pipelines that README and docs show, by where they stand. A
+// block that is not a whole file is one of its sections.
+func blocks(t *testing.T) map[string]string {
+	t.Helper()
 	files, err := filepath.Glob("../../docs/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := 0
+	all := map[string]string{}
 	for _, file := range append(files, "../../README.md") {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, m := range fence.FindAllSubmatchIndex(text, -1) {
-			block := string(text[m[2]:m[3]])
-			if !strings.Contains(block, "slipway: v1") {
-				block = "slipway: v1\nname: docs\n" + block
-			}
-			if !strings.Contains(block, "\nstages:") {
-				block += "stages: {it: {build: {}}}\n"
-			}
-			n++
-			parser := syntax.Parser{
-				Kinds: stages.Kinds(stages.Tools{}), Compiler: new(expr.Compiler),
-				Read: func(string) ([]byte, error) { return nil, nil }, // an empty file
-			}
-			if _, err := parser.Parse(file, []byte(block)); err != nil {
-				t.Errorf("%s: block after byte %d: %v\n%s", file, m[0], err, block)
-			}
+			name := fmt.Sprintf("%s, block on line %d", file, 1+bytes.Count(text[:m[0]], []byte("\n")))
+			all[name] = whole(string(text[m[2]:m[3]]))
 		}
 	}
-	if n == 0 {
-		t.Error("no blocks found")
+	if len(all) == 0 {
+		t.Fatal("no blocks found")
 	}
+	return all
+}
+
+// whole makes a pipeline file of one of its sections.
+func whole(block string) string {
+	if !strings.HasPrefix(block, "slipway:") && !strings.Contains(block, "\nslipway:") {
+		block = "slipway: v1\nname: docs\n" + block
+	}
+	if !strings.Contains(block, "\nstages:") {
+		block += "stages: {it: {build: {}}}\n"
+	}
+	return block
 }

@@ -18,6 +18,7 @@ var imports = map[string][]string{
 	"pipeline":          {},
 	"pipeline/syntax":   {"pipeline"},
 	"pipeline/expr":     {"pipeline"},
+	"pipeline/draft":    {"pipeline"},
 	"pipeline/facts":    {"pipeline"},
 	"pipeline/engine":   {"pipeline"},
 	"pipeline/report":   {"pipeline"},
@@ -30,19 +31,20 @@ var imports = map[string][]string{
 	"deploy/kustomize":  {"deploy"},
 	"deploy/kube":       {"deploy"},
 	"deploy/rollout":    {"deploy", "deploy/kube"},
+	"docs":              {},
 	"stages":            {"pipeline", "buildkit", "deploy"},
 	"stages/stagestest": {"stages", "buildkit", "deploy"},
 	"cmd/slipway": {
-		"pipeline", "pipeline/syntax", "pipeline/expr", "pipeline/facts", "pipeline/engine", "pipeline/report",
+		"pipeline", "pipeline/syntax", "pipeline/expr", "pipeline/facts", "pipeline/engine", "pipeline/report", "pipeline/draft",
 		"buildkit", "buildkit/inputs", "buildkit/solve", "buildkit/embed", "buildkit/registry",
-		"deploy", "deploy/kustomize", "deploy/kube", "deploy/rollout", "stages",
+		"deploy", "deploy/kustomize", "deploy/kube", "deploy/rollout", "stages", "docs",
 	},
 }
 
 // libraries are modules that one package alone may import.
 var libraries = map[string]string{
 	"cel.dev/cel-go":                         "pipeline/expr",
-	"gopkg.in/yaml.v3":                       "pipeline/syntax deploy/kustomize",
+	"gopkg.in/yaml.v3":                       "pipeline/syntax pipeline/draft deploy/kustomize",
 	"github.com/google/go-containerregistry": "buildkit/registry",
 	"sigs.k8s.io/kustomize":                  "deploy/kustomize",
 	"k8s.io/client-go":                       "deploy/kube deploy/rollout",

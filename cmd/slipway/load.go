@@ -142,21 +142,27 @@ func orNone(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// scope returns what is known before anything is planned.
-func (a *app) scope(ctx context.Context, p *pipeline.Pipeline, env pipeline.Environment) (pipeline.Scope, error) {
+// outside returns what the user sets vars with.
+func (a *app) outside() (pipeline.Outside, error) {
 	set := map[string]string{}
 	for _, v := range a.flags.vars {
 		name, value, ok := strings.Cut(v, "=")
 		if !ok {
-			return pipeline.Scope{}, usagef("--var %s (want NAME=VALUE)", v)
+			return pipeline.Outside{}, usagef("--var %s (want NAME=VALUE)", v)
 		}
 		set[name] = value
 	}
 	files, err := a.varFiles()
+	return pipeline.Outside{Flags: set, Files: files, Env: a.env}, err
+}
+
+// scope returns what is known before anything is planned.
+func (a *app) scope(ctx context.Context, p *pipeline.Pipeline, env pipeline.Environment) (pipeline.Scope, error) {
+	out, err := a.outside()
 	if err != nil {
 		return pipeline.Scope{}, err
 	}
-	vars, err := p.Resolve(env, pipeline.Outside{Flags: set, Files: files, Env: a.env})
+	vars, err := p.Resolve(env, out)
 	if err != nil {
 		return pipeline.Scope{}, err
 	}

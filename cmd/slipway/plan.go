@@ -57,6 +57,6 @@ every environment of the file.`,
 		},
 	}
 	c.Flags().BoolVar(&detailed, "detailed-exitcode", false, fmt.Sprintf("exit with %d when there is something to change", exitChanges))
-	a.outputFlag(c)
+	a.outputFlag(c, "json")
 	return a.planFlags(c)
 }

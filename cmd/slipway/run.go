@@ -24,7 +24,7 @@ func (a *app) run() *cobra.Command {
 			})
 		},
 	}
-	a.outputFlag(c)
+	a.outputFlag(c, "json")
 	return a.runFlags(a.planFlags(c))
 }
 

@@ -1,9 +1,15 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -22,7 +28,7 @@ func TestScript(t *testing.T) {
 			env.Setenv("KUBECONFIG", env.WorkDir+"/no-kubeconfig")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "cluster": cluster},
 	})
 }
 
@@ -44,4 +50,36 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
+}
+
+// cluster writes a kubeconfig for clusters that know who they are, and nothing
+// else: "cluster FILE CONTEXT=UID...". The first context is the current one.
+func cluster(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: cluster FILE CONTEXT=UID...")
+	}
+	type entry map[string]any
+	config := entry{"apiVersion": "v1", "kind": "Config", "users": []entry{{"name": "u", "user": entry{"token": "x"}}}}
+	var clusters, contexts []entry
+	for _, arg := range args[1:] {
+		name, uid, _ := strings.Cut(arg, "=")
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			if r.Method != http.MethodGet || r.URL.Path != "/api/v1/namespaces/kube-system" {
+				w.WriteHeader(http.StatusForbidden)
+				return
+			}
+			fmt.Fprintf(w, `{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system", "uid": %q}}`, uid)
+		}))
+		ts.Defer(srv.Close)
+		clusters = append(clusters, entry{"name": name, "cluster": entry{"server": srv.URL}})
+		contexts = append(contexts, entry{"name": name, "context": entry{"cluster": name, "user": "u"}})
+		if config["current-context"] == nil {
+			config["current-context"] = name
+		}
+	}
+	config["clusters"], config["contexts"] = clusters, contexts
+	text, err := json.Marshal(config)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), text, 0o600))
 }

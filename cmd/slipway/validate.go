@@ -23,6 +23,6 @@ func (a *app) validate() *cobra.Command {
 			return nil
 		},
 	}
-	a.outputFlag(c)
+	a.outputFlag(c, "json")
 	return a.fileFlags(c)
 }

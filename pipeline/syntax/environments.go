@@ -15,12 +15,12 @@ import (
 // that it extends.
 type environment struct {
 	Extends    string                `yaml:"extends" doc:"Environment that this one is like, but for what is said here; vars are merged by name."`
-	Namespace  *string               `yaml:"namespace"`
-	Context    *string               `yaml:"context"`
-	ClusterUID *string               `yaml:"clusterUID"`
-	Protected  *bool                 `yaml:"protected"`
+	Namespace  *string               `yaml:"namespace" doc:"Namespace of objects that name none."`
+	Context    *string               `yaml:"context" doc:"Context of the kubeconfig. Default: the current one, or --context."`
+	ClusterUID *string               `yaml:"clusterUID" doc:"UID of the cluster's namespace kube-system: no other cluster is written to. slipway environments bind fills it in."`
+	Protected  *bool                 `yaml:"protected" doc:"Refuses --only, --skip and a tree with changes that no commit holds; wants clusterUID."`
 	Promotes   *string               `yaml:"promotes" doc:"Environment whose releases go here."`
-	Vars       map[string]*yaml.Node `yaml:"vars"`
+	Vars       map[string]*yaml.Node `yaml:"vars" doc:"Values of vars for this environment."`
 
 	name   string
 	key    *yaml.Node
@@ -53,7 +53,7 @@ func (r *reader) environments(n *yaml.Node) {
 			Protected: of(e.Protected), Promotes: of(e.Promotes), Vars: e.values,
 		})
 		if of(e.Protected) && of(e.ClusterUID) == "" && !e.broken {
-			r.fail(e.key, "unbound", "environment %s is protected, so it has to name its cluster (set clusterUID: to what kubectl get namespace kube-system -o jsonpath={.metadata.uid} prints)", e.name)
+			r.fail(e.key, "unbound", "environment %s is protected, so it has to name its cluster (slipway environments bind %s writes its UID into the file)", e.name, e.name)
 		}
 	}
 }

@@ -32,14 +32,14 @@ const Version = "v1"
 // file is the whole of a pipeline file. Stages, vars and environments keep
 // their order, so they are decoded by hand.
 type file struct {
-	Slipway      string                    `yaml:"slipway,required"`
-	Name         string                    `yaml:"name,required"`
-	Vars         yaml.Node                 `yaml:"vars"`
-	Environments yaml.Node                 `yaml:"environments"`
+	Slipway      string                    `yaml:"slipway,required" doc:"The version of the format."`
+	Name         string                    `yaml:"name,required" doc:"Name of the pipeline: up to 40 lower-case letters, digits and dashes."`
+	Vars         yaml.Node                 `yaml:"vars" doc:"What may be set from outside, by name. The last of these that sets one wins: its default, the environment's vars, its environment variable, --var-file, --var."`
+	Environments yaml.Node                 `yaml:"environments" doc:"Where a run may go, by name: slipway run -e NAME."`
 	Include      []string                  `yaml:"include" doc:"Files with further vars, environments, defaults, stages and outputs, by paths from the folder of this one."`
 	Defaults     yaml.Node                 `yaml:"defaults" doc:"What stages have without saying so, by kind; stage is for what stands beside the kind. Mappings are merged, lists replaced, null takes a default away."`
-	Stages       yaml.Node                 `yaml:"stages,required"`
-	Outputs      map[string]pipeline.Value `yaml:"outputs,any"`
+	Stages       yaml.Node                 `yaml:"stages,required" doc:"What is done, by id. Stages that don't need each other run at the same time."`
+	Outputs      map[string]pipeline.Value `yaml:"outputs,any" doc:"What a run gives to whoever started it, by name."`
 }
 
 var (
@@ -241,19 +241,19 @@ func (plain) Template(text string, at pipeline.Place, _ pipeline.Names) (pipelin
 
 // common are the keys that stand beside the kind of a stage.
 type common struct {
-	Needs       []need         `yaml:"needs"`
-	If          pipeline.Value `yaml:"if,if"`
+	Needs       []need         `yaml:"needs" doc:"Stages that come before, beyond those whose values are used."`
+	If          pipeline.Value `yaml:"if,if" doc:"A condition, without delimiters: git.branch == 'main'. It must be known while planning."`
 	Matrix      yaml.Node      `yaml:"matrix" doc:"Makes several of the stage: one for each combination of its lists. include, exclude and max are no lists."` // decoded before everything else
-	Timeout     time.Duration  `yaml:"timeout"`
-	Retries     int            `yaml:"retries,literal"`
-	Always      bool           `yaml:"always,literal"`
-	Description string         `yaml:"description,literal"`
+	Timeout     time.Duration  `yaml:"timeout" doc:"How long the stage may take, such as 90s, 5m or 1h30m. Default: as long as it takes; 10m for a deploy."`
+	Retries     int            `yaml:"retries,literal" doc:"Further attempts after the first. Default: none."`
+	Always      bool           `yaml:"always,literal" doc:"The stage runs even if a need failed or was skipped."`
+	Description string         `yaml:"description,literal" doc:"What it is for, for people."`
 }
 
 type need struct {
-	Stage    string         `yaml:"stage,required,short"`
+	Stage    string         `yaml:"stage,required,short" doc:"Id of the stage that comes before."`
 	Cell     pipeline.Value `yaml:"cell" doc:"Name of the one cell that is meant, of a stage with a matrix. Default: all."`
-	Optional bool           `yaml:"optional,literal"`
+	Optional bool           `yaml:"optional,literal" doc:"The need passes also when the other's if was false."`
 }
 
 // stage decodes one stage: the common keys and exactly one kind.

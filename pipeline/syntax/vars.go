@@ -14,15 +14,15 @@ import (
 
 // variable is an entry of vars:.
 type variable struct {
-	Type        string     `yaml:"type"`
-	Default     *yaml.Node `yaml:"default"`
+	Type        string     `yaml:"type" doc:"What kind of value it is. Default: that of default, or string."`
+	Default     *yaml.Node `yaml:"default" doc:"The value when nothing else sets one. Without it, the var must be set."`
 	Required    *bool      `yaml:"required" doc:"false: it need not be set, and is empty then. Default: true without a default."`
-	Env         string     `yaml:"env"`
+	Env         string     `yaml:"env" doc:"Environment variable that sets it."`
 	Pattern     string     `yaml:"pattern" doc:"Regular expression (RE2) that all of the text has to match."`
 	OneOf       *yaml.Node `yaml:"oneOf" doc:"What the value can be."`
 	Min         *int       `yaml:"min" doc:"The least that a whole number can be."`
 	Max         *int       `yaml:"max" doc:"The most that a whole number can be."`
-	Description string     `yaml:"description"`
+	Description string     `yaml:"description" doc:"What it is for, for people."`
 }
 
 var varTypes = []string{"string", "int", "bool", "list", "map", "secret"}
