@@ -93,7 +93,7 @@ func TestTypos(t *testing.T) {
 	}
 	met := map[string]bool{}
 	for name, text := range files {
-		if err := checked(name, text); err != nil {
+		if err := stillValid(name, text); err != nil {
 			t.Fatal(err)
 		}
 		for _, at := range keyPattern.FindAllStringIndex(text, -1) {
@@ -117,7 +117,7 @@ func TestTypos(t *testing.T) {
 	}
 }
 
-func checked(name, text string) error {
+func stillValid(name, text string) error {
 	p := syntax.Parser{Kinds: stages.Kinds(stages.Tools{}), Compiler: new(expr.Compiler)}
 	_, err := p.Parse(name, []byte(text))
 	return err
@@ -146,7 +146,7 @@ func comment(text string, i int) bool {
 
 // mended says what is wrong with the errors of a broken text, or returns "".
 func mended(name, text, broken string, at int, word, typo string) string {
-	err := checked(name, broken)
+	err := stillValid(name, broken)
 	var list pipeline.ErrorList
 	if !errors.As(err, &list) {
 		return fmt.Sprint("it is not found: ", err)
