@@ -20,8 +20,8 @@ type SolveError struct {
 	Err    error
 }
 
-// Error says what failed. Whoever knows how the user calls the file says where.
-func (e *SolveError) Error() string { return e.Err.Error() }
+// Error says what failed, with the last words of what did. Whoever knows how the user calls the file says where.
+func (e *SolveError) Error() string { return e.Err.Error() + last(e.Log) }
 
 func (e *SolveError) Unwrap() error { return e.Err }
 
@@ -31,7 +31,21 @@ type ExitError struct {
 	Log  []string // last lines that it wrote; not trusted
 }
 
-func (e *ExitError) Error() string { return fmt.Sprintf("command ended with exit code %d", e.Code) }
+func (e *ExitError) Error() string {
+	return fmt.Sprintf("command ended with exit code %d", e.Code) + last(e.Log)
+}
+
+// lastWords is how many lines of a log an error repeats.
+const lastWords = 5
+
+// last returns the last lines of a log, to follow a message.
+func last(log []string) string {
+	text := ""
+	for _, line := range log[max(0, len(log)-lastWords):] {
+		text += "\n| " + line
+	}
+	return text
+}
 
 // A RegistryError says that a registry could not be reached or refused.
 type RegistryError struct {

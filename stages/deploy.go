@@ -96,6 +96,9 @@ func (d *Deploy) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, 
 		if set.Objects, set.Pins, err = pin(env.Scope, objs, origins); err != nil {
 			return err
 		}
+		for _, n := range notes(set) {
+			env.Emit(pipeline.Event{Type: pipeline.EventWarning, Text: n})
+		}
 		return d.roll(ctx, env, set, changes)
 	}
 	return act, nil
@@ -142,7 +145,7 @@ func notes(set deploy.Set) []string {
 	for _, o := range set.Objects {
 		for _, c := range deploy.Containers(o) {
 			if !pinned[o.String()+" "+c.Name()] {
-				notes = append(notes, fmt.Sprintf("%s: container %s runs %s as it is written; it is not proven", o, c.Name(), c.Image()))
+				notes = append(notes, fmt.Sprintf("%s: container %s runs %s as it is written, and nothing proves that (pin it with images:, or let a stage before this one push it)", o, c.Name(), c.Image()))
 			}
 		}
 	}

@@ -95,6 +95,9 @@ func (r *record) save(plan *pipeline.Plan, res *engine.Result) error {
 		r.release.Steps[i].Verdicts = r.verdict[r.release.Steps[i].ID]
 	}
 	for name, v := range plan.Outputs {
+		if res.Status != pipeline.StatusOK {
+			break // what a run gives, it gives when it is green
+		}
 		got, err := v.Eval(res.Scope)
 		if err != nil || v.Secret() {
 			continue // of a step that did not come about

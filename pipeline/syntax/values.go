@@ -76,6 +76,9 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, h hint) {
 	case (h.image || h.pushed) && t != pipeline.Image && t != pipeline.Pushed && t != pipeline.Any && t != pipeline.String:
 		d.fail(n, "wrong-type", "%s is of type %s (want an image, such as ${{ stages.NAME.image }})", h.key, t)
 		return
+	case (h.image || h.pushed) && t == pipeline.String && len(e.Refs()) > 0:
+		d.fail(n, "wrong-type", "%s is a text that a stage gives (want the image itself: ${{ stages.%s.image }})", h.key, e.Refs()[0].Stage)
+		return
 	case h.pushed && t == pipeline.Image:
 		d.fail(n, "not-pushed", "this image is in no registry, so no node can pull it (give its stage push:, or copy it to a repository)")
 		return
