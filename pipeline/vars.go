@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -33,7 +34,7 @@ func (t Type) parse(text string) (any, error) {
 	case List:
 		var l []any
 		if strings.HasPrefix(text, "[") {
-			if err := json.Unmarshal([]byte(text), &l); err != nil {
+			if err := fromJSON(text, &l); err != nil {
 				return nil, fmt.Errorf("%q is no list (write a,b or JSON: [\"a\", \"b\"])", text)
 			}
 			return l, nil
@@ -44,7 +45,7 @@ func (t Type) parse(text string) (any, error) {
 		return l, nil
 	case Map:
 		var m map[string]any
-		if err := json.Unmarshal([]byte(text), &m); err != nil {
+		if err := fromJSON(text, &m); err != nil {
 			return nil, fmt.Errorf("%q is no map (write JSON: {\"name\": \"value\"})", text)
 		}
 		return m, nil
@@ -102,6 +103,41 @@ func (t Type) empty() any {
 		return map[string]any{}
 	}
 	return ""
+}
+
+// fromJSON decodes text into the list or map that v points to, with numbers as
+// YAML has them: whole ones are of type int.
+func fromJSON[T []any | map[string]any](text string, v *T) error {
+	dec := json.NewDecoder(strings.NewReader(text))
+	dec.UseNumber()
+	if err := dec.Decode(v); err != nil {
+		return err
+	}
+	if dec.More() {
+		return errors.New("there is more after it")
+	}
+	numbers(*v) // in place
+	return nil
+}
+
+func numbers(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		if n, err := strconv.Atoi(v.String()); err == nil {
+			return n
+		}
+		f, _ := v.Float64() // JSON has no numbers that are none
+		return f
+	case []any:
+		for i := range v {
+			v[i] = numbers(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = numbers(v[k])
+		}
+	}
+	return v
 }
 
 // Outside is what the user sets vars with.

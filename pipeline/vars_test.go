@@ -36,6 +36,7 @@ func TestSettings(t *testing.T) {
 		{out: pipeline.Outside{Files: file("n", "2")}, want: "n=2 from vars.yaml"},
 		{out: pipeline.Outside{Files: map[string]pipeline.Given{"l": {Pos: at, Value: []any{1}}}}, want: "l=[1] from vars.yaml"},
 		{want: "l=[] from not set"},
+		{out: pipeline.Outside{Flags: map[string]string{"l": `[1, "a", {"b": [2]}]`}}, want: "l=[1 a map[b:[2]]] from --var l"},
 		{want: "s= from not set"},
 
 		{out: pipeline.Outside{Files: file("n", "1")}, want: "vars.yaml:1:4: var n: 1 is too small (want 2 or more)"},
@@ -52,6 +53,11 @@ func TestSettings(t *testing.T) {
 		}
 		if !strings.Contains(got, tt.want) || err == nil != strings.Contains(tt.want, " from ") {
 			t.Errorf("got  %s\nwant %s", got, tt.want)
+		}
+		for _, s := range settings {
+			if l, ok := s.Value.([]any); ok && len(l) > 0 && l[0] != 1 {
+				t.Errorf("%#v is no whole number", l[0])
+			}
 		}
 		if strings.Contains(got, "S3CRET") {
 			t.Errorf("a secret is shown: %s", got)

@@ -259,6 +259,35 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
+// TestMatrixDeploy checks that each cell is a deployment of its own, whose name no
+// stage can have.
+func TestMatrixDeploy(t *testing.T) {
+	const file = `slipway: v1
+name: shop
+stages:
+  rollout:
+    matrix: {ring: [VALUE]}
+    deploy: {kustomize: deploy, namespace: "ns-${{ matrix.cell.slug() }}"NAME}
+`
+	for _, tt := range []struct{ value, name, want string }{
+		{"one", "", ""},
+		{"One/x", "", `stage rollout[One/x]: "One/x" cannot be part of a deployment's name (give each cell a name:, made of values of matrix)`},
+		{"One/x", `, name: "r-${{ matrix.ring.slug() }}"`, ""},
+	} {
+		f := newFixture(t, strings.NewReplacer("VALUE", tt.value, "NAME", tt.name).Replace(file))
+		plan, err := f.try()
+		if got := ""; err != nil {
+			if got = err.Error(); tt.want == "" || !strings.HasSuffix(got, tt.want) {
+				t.Errorf("%s: %s, want %s", tt.value, got, tt.want)
+			}
+			continue
+		}
+		if tt.want != "" || len(plan.Steps) != 1 {
+			t.Errorf("%s: %d steps, want the error %s", tt.value, len(plan.Steps), tt.want)
+		}
+	}
+}
+
 // TestLazy checks that after an edit only what has to run does.
 func TestLazy(t *testing.T) {
 	f := newFixture(t, shop)
