@@ -67,8 +67,8 @@ test: deps vet lint race cross e2e ## everything
 demo: deps build ## a registry, a Kubernetes, and examples/shop on it, proven
 	$(E2E) -C e2e build $(E2EFLAGS) -o ../bin/slipway-demo ./demo && bin/slipway-demo up
 
-demo-down: ## takes away what make demo started
-	bin/slipway-demo down
+demo-down: build ## takes away what make demo started
+	$(E2E) -C e2e build $(E2EFLAGS) -o ../bin/slipway-demo ./demo && bin/slipway-demo down
 
 clean:
 	rm -rf bin

@@ -138,6 +138,15 @@ func temporaryStatus(status int) bool {
 	}, status)
 }
 
+// A downError says that nobody listens. What it wraps names every attempt: with
+// TLS and without, at each address.
+type downError struct{ err error }
+
+func (downError) Error() string {
+	return "connection refused (is it running, and is this its address?)"
+}
+func (e downError) Unwrap() error { return e.err }
+
 // isTLS reports whether the other side is not who it should be.
 func isTLS(err error) bool {
 	_, cert := errors.AsType[*tls.CertificateVerificationError](err)

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -200,6 +201,9 @@ func (c *Client) fault(ctx context.Context, repo repository, ref string, err err
 	}
 	if e := sourceFault(err); e != nil {
 		return e
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		err = downError{err}
 	}
 	return &buildkit.RegistryError{Host: repo.host(), Ref: cmp.Or(ref, repo.text), Err: loginHint(repo.host(), err)}
 }

@@ -25,6 +25,8 @@ type app struct {
 
 	flags   flags
 	secrets []string // what must not be shown, once it is known
+
+	concluded bool // the run has ended, and said so on stdout
 }
 
 // flags are those that every command has.
@@ -83,7 +85,7 @@ Green means the digest you built is what runs. Red tells you why.`,
 		err = usagef("%s (see slipway --help)", strings.Join(strings.Fields(err.Error()), " "))
 	}
 	code := exitCode(err)
-	if a.flags.output == "json" && code == exitUsage {
+	if a.flags.output == "json" && !a.concluded {
 		_ = report.ErrorsJSON(a.mask(a.stdout), err)
 		return code
 	}

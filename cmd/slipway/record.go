@@ -28,12 +28,10 @@ type record struct {
 	verdict map[pipeline.ID][]pipeline.Event
 }
 
-func newRecord(plan *pipeline.Plan, mask func(io.Writer) io.Writer) (_ *record, err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("keep a record of the run: %w", err)
-		}
-	}()
+// newRecord begins a record. Where the folder cannot be written, nothing stays
+// of the run but what it printed: that is said in the error, and no reason not
+// to run.
+func newRecord(plan *pipeline.Plan, mask func(io.Writer) io.Writer) (*record, error) {
 	now := time.Now().UTC()
 	r := &record{mask: mask, verdict: map[pipeline.ID][]pipeline.Event{}}
 	r.release = &pipeline.Release{Version: 1, ID: now.Format("20060102-150405-") + suffix(), Pipeline: plan.Pipeline, Environment: plan.Environment, Started: now}
@@ -41,29 +39,36 @@ func newRecord(plan *pipeline.Plan, mask func(io.Writer) io.Writer) (_ *record, 
 		r.release.Commit, _ = git["sha"].(string)
 		r.release.Dirty, _ = git["dirty"].(bool)
 	}
-	top, err := os.OpenRoot(plan.Scope.Dir) // links that lead out of it are not followed
+	r.write = func(pipeline.Event) {}
+	if err := r.open(plan.Scope.Dir); err != nil {
+		return r, fmt.Errorf("no record is kept of this run: %w", err)
+	}
+	r.write = report.JSON(r.journal)
+	return r, nil
+}
+
+// open makes the folder of the record below dir, and the journal in it.
+func (r *record) open(dir string) error {
+	top, err := os.OpenRoot(dir) // links that lead out of it are not followed
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer top.Close()
-	dir := filepath.Join(".slipway", "runs", r.release.ID)
-	if err := top.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
+	runs := filepath.Join(".slipway", "runs", r.release.ID)
+	if err := top.MkdirAll(runs, 0o755); err != nil {
+		return err
 	}
 	// So that nobody commits it by accident.
 	if _, err := top.Lstat(".slipway/.gitignore"); errors.Is(err, fs.ErrNotExist) {
 		if err := top.WriteFile(".slipway/.gitignore", []byte("*\n"), 0o644); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	if r.dir, err = top.OpenRoot(dir); err != nil {
-		return nil, err
+	if r.dir, err = top.OpenRoot(runs); err != nil {
+		return err
 	}
-	if r.journal, err = r.dir.Create("journal.jsonl"); err != nil {
-		return nil, err
-	}
-	r.write = report.JSON(r.journal)
-	return r, nil
+	r.journal, err = r.dir.Create("journal.jsonl")
+	return err
 }
 
 // fact returns a fact that may have to be found out.
@@ -107,6 +112,9 @@ func (r *record) save(plan *pipeline.Plan, res *engine.Result) error {
 		}
 		r.release.Outputs[name] = got
 	}
+	if r.journal == nil {
+		return nil
+	}
 	var text bytes.Buffer
 	if err := report.ReleaseJSON(r.mask(&text), r.release); err != nil {
 		return err
@@ -118,6 +126,8 @@ func (r *record) save(plan *pipeline.Plan, res *engine.Result) error {
 }
 
 func (r *record) close() {
-	_ = r.journal.Close()
-	_ = r.dir.Close()
+	if r.dir != nil {
+		_ = r.journal.Close()
+		_ = r.dir.Close()
+	}
 }

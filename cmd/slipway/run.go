@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -48,7 +49,7 @@ func (a *app) runPlan(ctx context.Context, make func(context.Context, *world) (*
 	}
 	rec, err := newRecord(plan, a.mask)
 	if err != nil {
-		return err
+		fmt.Fprintf(a.stderr, "warning: %v\n", err)
 	}
 	defer rec.close()
 	runner := engine.Runner{Parallel: a.flags.parallel, Sink: report.Mask(report.Tee(rec.sink, ui), a.secrets...)}
@@ -64,7 +65,7 @@ func (a *app) runPlan(ctx context.Context, make func(context.Context, *world) (*
 // they go to stdout, last.
 func (a *app) conclude(plan *pipeline.Plan, rec *record) {
 	out := a.mask(a.stdout)
-	if a.flags.output == "json" {
+	if a.concluded = true; a.flags.output == "json" {
 		_ = report.ReleaseJSON(out, rec.release)
 		return
 	}

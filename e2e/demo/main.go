@@ -143,8 +143,11 @@ func (d *demo) cluster(ctx context.Context) (string, error) {
 			return file, nil
 		}
 	}
-	say("starting a Kubernetes on this machine, for KUBECONFIG names none that answers\n   (compiling it takes 5 to 15 minutes, once)")
-	if err := d.command(ctx, "make", "bin/slipway-cluster").Run(); err != nil {
+	say("starting a Kubernetes on this machine, for KUBECONFIG names none that answers")
+	if _, err := os.Stat("bin/slipway-cluster"); err != nil {
+		say("compiling it first: that takes 5 to 15 minutes, once")
+	}
+	if err := d.command(ctx, "make", "--no-print-directory", "bin/slipway-cluster").Run(); err != nil {
 		return "", err
 	}
 	cmd := d.root(ctx, "bin/slipway-cluster", "up", "--dir", d.path("cluster"), "--node", "kubelet", "--registry", d.registry)
