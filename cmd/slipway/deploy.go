@@ -52,7 +52,7 @@ func (b *bare) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVarP(&b.kustomize, "kustomize", "k", "", "folder with a kustomization")
 	f.StringArrayVar(&b.images, "image", nil, "what containers run: `NAME=REF@DIGEST`, where NAME is the repository in the manifests")
-	f.StringVar(&b.name, "name", "", "name of the deployment (default: from the folder)")
+	f.StringVar(&b.name, "name", "", "name of the deployment (default: from the working folder and DIR)")
 }
 
 // bare plans a pipeline with one stage, which is made of flags.
@@ -81,7 +81,11 @@ func (a *app) bare(ctx context.Context, w *world, b bare) (*pipeline.Plan, error
 			body.Name = fmt.Sprintf("%.40s-%x", body.Name, sha256.Sum256([]byte(path)))[:min(40, len(body.Name))+9]
 		}
 	}
-	p := &pipeline.Pipeline{Name: pipeline.Slug(filepath.Base(dir)), Dir: dir, Stages: []pipeline.Stage{st}}
+	project := pipeline.Slug(filepath.Base(dir))
+	if b.name != "" { // whoever gives a name wants it to be the same in every checkout
+		project = "deploy"
+	}
+	p := &pipeline.Pipeline{Name: project, Dir: dir, Stages: []pipeline.Stage{st}}
 	return new(engine.Planner).Plan(ctx, p, pipeline.Scope{})
 }
 
