@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -58,11 +59,14 @@ type OwnedField struct {
 }
 
 func (e *ConflictError) Error() string {
-	parts := make([]string, len(e.Fields))
-	for i, f := range e.Fields {
-		parts[i] = fmt.Sprintf("%s belongs to %s", f.Field, f.Manager)
+	var parts, managers []string
+	for _, f := range e.Fields {
+		parts = append(parts, fmt.Sprintf("%s belongs to %s", f.Field, f.Manager))
+		if !slices.Contains(managers, f.Manager) {
+			managers = append(managers, f.Manager)
+		}
 	}
-	return strings.Join(parts, ", ") + " (leave the field out of the manifest, or let its owner give it up)"
+	return fmt.Sprintf("%s (leave the field out of the manifest, or take it over with --take-from %s)", strings.Join(parts, ", "), strings.Join(managers, ","))
 }
 
 // A MovedError says that what would have to change is more than what was planned.

@@ -42,6 +42,7 @@ type flags struct {
 	verbose     bool
 
 	kubeconfig, context, namespace string
+	takeFrom                       []string
 	plainHTTP                      []string
 	state                          string
 }
@@ -149,6 +150,7 @@ func (a *app) clusterFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&a.flags.kubeconfig, "kubeconfig", "", "path of the kubeconfig")
 	f.StringVar(&a.flags.context, "context", "", "context of the kubeconfig")
+	f.StringSliceVar(&a.flags.takeFrom, "take-from", nil, "field managers whose fields are taken over, such as kubectl-client-side-apply")
 	f.StringVarP(&a.flags.namespace, "namespace", "n", "", "namespace of objects that name none")
 }
 

@@ -50,7 +50,7 @@ func (a *app) world() *world {
 	w := &world{solver: newSolver(state, a.flags.plainHTTP, a.waiting, a.log())}
 	w.builder = &solve.Builder{Dial: w.solver.Dial}
 	images := &registry.Client{PlainHTTP: a.flags.plainHTTP, Content: w.builder, Log: a.log()}
-	w.cluster = &kube.Cluster{Kubeconfig: a.flags.kubeconfig, Context: a.flags.context, Namespace: a.flags.namespace, Log: a.log()}
+	w.cluster = &kube.Cluster{Kubeconfig: a.flags.kubeconfig, Context: a.flags.context, Namespace: a.flags.namespace, TakeFrom: a.flags.takeFrom, Log: a.log()}
 	w.tools = stages.Tools{
 		Inputs: &inputs.Reader{Resolve: func(ctx context.Context, ref string) (string, error) {
 			img, err := images.Resolve(ctx, ref)
