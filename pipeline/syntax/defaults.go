@@ -3,7 +3,6 @@ package syntax
 import (
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -158,25 +157,3 @@ func under(t reflect.Type, key string) reflect.Type {
 	}
 	return nil
 }
-
-// unchecked is a Compiler that believes every expression.
-type unchecked struct{}
-
-func (unchecked) Template(text string, _ pipeline.Place, _ pipeline.Names) (pipeline.Expr, error) {
-	if !strings.Contains(text, "${{") {
-		return nil, nil
-	}
-	return believed{}, nil
-}
-
-func (unchecked) Bare(string, pipeline.Place, pipeline.Names) (pipeline.Expr, error) {
-	return believed{}, nil
-}
-
-// believed is an expression that can be anything.
-type believed struct{}
-
-func (believed) Refs() []pipeline.Ref             { return nil }
-func (believed) Type() pipeline.Type              { return pipeline.Any }
-func (believed) Secret() bool                     { return false }
-func (believed) Eval(pipeline.Scope) (any, error) { return nil, pipeline.ErrUnkept }
