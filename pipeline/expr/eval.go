@@ -19,7 +19,7 @@ func (e *expression) Eval(sc pipeline.Scope) (any, error) { return e.eval(sc, ou
 
 // Show returns the text as far as it is known in sc, or "" if nothing is.
 func (e *expression) Show(sc pipeline.Scope) string {
-	if e.typ != pipeline.String || e.opaque || e.secret {
+	if e.typ != pipeline.String || e.opaque || e.Secret() {
 		return ""
 	}
 	got, err := e.eval(sc, func(sc pipeline.Scope, ref pipeline.Ref) (any, error) {

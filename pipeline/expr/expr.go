@@ -12,6 +12,10 @@ import (
 	"github.com/slipway-ci/slipway/pipeline"
 )
 
+// maxCost is how much work an expression may be: visits of a list's elements and
+// the like, as CEL counts them.
+const maxCost = 1_000_000
+
 // An expression is one CEL expression, checked.
 type expression struct {
 	src     string
@@ -24,13 +28,16 @@ type expression struct {
 	adapter types.Adapter
 	typ     pipeline.Type
 	elem    pipeline.Type
-	secret  bool
+	secrets []string // vars that it mentions
 	program cel.Program
 }
 
 func (e *expression) Refs() []pipeline.Ref { return e.refs }
 func (e *expression) Type() pipeline.Type  { return e.typ }
-func (e *expression) Secret() bool         { return e.secret }
+func (e *expression) Secret() bool         { return len(e.secrets) > 0 }
+
+// Secrets returns the vars that are secrets and that the expression mentions.
+func (e *expression) Secrets() []string { return e.secrets }
 
 // compile parses and checks one expression. Every error has a position.
 func (c *Compiler) compile(src string, at pipeline.Place, names pipeline.Names) (pipeline.Expr, error) {
@@ -62,14 +69,14 @@ func (c *Compiler) compile(src string, at pipeline.Place, names pipeline.Names) 
 	if issues.Err() != nil {
 		return nil, located(src, at, "wrong-type", issues)
 	}
-	if e.program, err = lang.env.Program(checked); err != nil {
+	if e.program, err = lang.env.Program(checked, cel.CostLimit(maxCost)); err != nil {
 		return nil, fail(0, "bad-expression", err)
 	}
 	e.typ, e.elem = typeOf(checked.OutputType()), pipeline.Any
 	if params := checked.OutputType().Parameters(); e.typ == pipeline.List && len(params) == 1 {
 		e.elem = typeOf(params[0])
 	}
-	if e.secret && w.whole {
+	if e.Secret() && w.whole {
 		e.typ = pipeline.Secret
 	}
 	return e, nil
@@ -86,39 +93,38 @@ func (l *language) dashed(src string) (found pipeline.ID, at int) {
 	return "", -1
 }
 
-// elsewhere says how to write here what people know from other CI systems.
-var elsewhere = map[string]string{
-	"always":   "here it is the key always: true beside the kind",
-	"success":  "here a stage runs only after its needs succeeded, unless always: true stands beside its kind",
-	"failure":  "here it is always: true and a script that reads stages.NAME.status",
-	"secrets":  "here a secret is a var: vars: {token: {type: secret, env: TOKEN}}, then vars.token",
-	"env":      "here it is a var: vars: {name: {env: NAME}}, then vars.name",
-	"github":   "here it is git.sha, git.branch, git.tag or ci.run",
-	"contains": "here it is text.contains(part), or element in list",
-}
-
 // located turns CEL's issues into errors with positions in the file.
 func located(src string, at pipeline.Place, code string, issues *cel.Issues) error {
 	var list pipeline.ErrorList
 	for _, e := range issues.Errors()[:1] { // CEL's parser reports what follows from the first error, too
 		off, msg := offset(src, e.Location.Line(), e.Location.Column()), readable(e.Message)
 		if m := undeclared.FindStringSubmatch(e.Message); m != nil {
-			off = max(0, strings.LastIndex(src[:min(len(src), off+len(m[1]))], m[1])) // of a call, CEL names the bracket
+			off = word(src, off, m[1])
 			msg = fmt.Sprintf("there is no %s%s", m[1], pipeline.Nearest(m[1], pipeline.Keys(usage)))
-			if cure := elsewhere[m[1]]; cure != "" {
-				msg = fmt.Sprintf("there is no %s (%s)", m[1], cure)
+			if cure := habit(m[1], src[off:]); cure != "" {
+				msg = fmt.Sprintf("there is no %s (here it is written %s)", m[1], cure)
 			}
 		}
 		if m := undefined.FindStringSubmatch(e.Message); m != nil {
 			fields := append(pipeline.Keys(versionFields()), pipeline.Keys(pipeline.ImageFields(pipeline.Pushed))...)
 			msg = fmt.Sprintf("there is no field %s%s", m[1], pipeline.Nearest(m[1], fields))
 		}
-		if how := called(e.Message); how != "" {
-			msg = how
+		if m := noOverload.FindStringSubmatch(e.Message); m != nil && usage[m[1]] != "" {
+			msg = fmt.Sprintf("%s is called with %s (want %s)", m[1], m[2], usage[m[1]])
+			start := word(src, off, m[1])
+			if cure := habit(m[1], src[start:]); cure != "" && !strings.HasSuffix(src[:start], ".") {
+				off, msg = start, fmt.Sprintf("%s takes no text as its first argument (here it is written %s)", m[1], cure)
+			}
 		}
 		list = append(list, &pipeline.Error{Pos: at(off), Code: code, Err: errors.New(msg)})
 	}
 	return list.Err()
+}
+
+// word returns where name begins in src, if its end or its beginning is at off:
+// of a call, CEL names the bracket.
+func word(src string, off int, name string) int {
+	return max(0, strings.LastIndex(src[:min(len(src), off+len(name))], name))
 }
 
 var undefined = regexp.MustCompile(`undefined field '(\w+)'`)

@@ -2,7 +2,6 @@ package expr
 
 import (
 	"errors"
-	"fmt"
 	"reflect"
 	"regexp"
 	"strconv"
@@ -121,13 +120,3 @@ var usage = map[string]string{
 }
 
 var noOverload = regexp.MustCompile(`^found no matching overload for '(\w+)' applied to '(.*)'$`)
-
-// called says of a function that is called with the wrong arguments how it is
-// called, or returns "".
-func called(msg string) string {
-	m := noOverload.FindStringSubmatch(msg)
-	if m == nil || usage[m[1]] == "" {
-		return ""
-	}
-	return fmt.Sprintf("%s is called with %s (want %s)", m[1], m[2], usage[m[1]])
-}

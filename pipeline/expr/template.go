@@ -3,6 +3,7 @@ package expr
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/slipway-ci/slipway/pipeline"
@@ -166,13 +167,17 @@ func (t template) Refs() []pipeline.Ref {
 
 func (t template) Type() pipeline.Type { return pipeline.String }
 
-func (t template) Secret() bool {
+func (t template) Secret() bool { return len(t.Secrets()) > 0 }
+
+// Secrets returns the vars that are secrets and that an expression mentions.
+func (t template) Secrets() []string {
+	var all []string
 	for _, p := range t.parts {
-		if p.expr != nil && p.expr.Secret() {
-			return true
+		if e, ok := p.expr.(*expression); ok {
+			all = append(all, e.secrets...)
 		}
 	}
-	return false
+	return slices.Compact(all)
 }
 
 // Show returns the text as far as it is known in sc.

@@ -160,7 +160,9 @@ func (w *walker) mention(e celast.Expr, path []celast.Expr, inside bool) {
 	}
 	w.e.roots = append(w.e.roots, name)
 	if name == "vars" && w.names.Vars[first] == pipeline.Secret {
-		w.e.secret = true
+		if name := "vars." + first; !slices.Contains(w.e.secrets, name) {
+			w.e.secrets = append(w.e.secrets, name)
+		}
 		w.whole = strings.TrimSpace(w.src) == "vars."+first
 	}
 }

@@ -29,7 +29,8 @@ type Binding struct {
 
 // ReadBinding finds the environment called name in the text of a pipeline file.
 func ReadBinding(file string, text []byte, name string) (*Binding, error) {
-	src, failed := read(file, text) // for its mistakes: it writes merge keys out
+	left := maxNodes
+	src, failed := read(file, text, &left) // for its mistakes: it writes merge keys out
 	if failed != nil {
 		return nil, pipeline.ErrorList{failed}
 	}

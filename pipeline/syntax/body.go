@@ -3,6 +3,7 @@ package syntax
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 
@@ -46,7 +47,7 @@ func (b *body) decode(sc *pipeline.Scope) (pipeline.Planner, *decoder) {
 	if sc != nil {
 		stage = sc.Step
 	}
-	d := &decoder{tree: b.tree, compiler: b.compiler, names: b.names, scope: sc, fields: map[string]pipeline.Pos{}}
+	d := &decoder{tree: b.tree, compiler: b.compiler, names: b.names, scope: sc, at: fmt.Sprintf("stages.%s.%s", b.stage, b.kind.Name), fields: map[string]pipeline.Pos{}}
 	p := b.kind.New()
 	d.decode(b.node, reflect.ValueOf(p).Elem(), "", hint{key: b.kind.Name})
 	if c, ok := p.(pipeline.Checker); ok && len(d.errs) == 0 {

@@ -27,7 +27,8 @@ type decoder struct {
 	compiler pipeline.Compiler
 	names    pipeline.Names
 	scope    *pipeline.Scope
-	partial  bool // what is required may stand elsewhere
+	at       string // where in the file is what it decodes, such as stages.api.build
+	partial  bool   // what is required may stand elsewhere
 
 	errs   pipeline.ErrorList
 	refs   []reference
@@ -75,7 +76,7 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string, h hint) {
 	}
 	switch {
 	case v.Type() == valueType:
-		d.value(n, v, h)
+		d.value(n, v, path, h)
 	case v.Type() == durationType:
 		d.duration(n, v)
 	case v.Type() == nodeType: // the one who asks decodes it
@@ -101,7 +102,7 @@ func (d *decoder) plain(n *yaml.Node, v reflect.Value, path string, h hint) {
 	case reflect.Map:
 		d.mapping(n, v, path, h)
 	default:
-		d.scalar(n, v, h)
+		d.scalar(n, v, path, h)
 	}
 }
 

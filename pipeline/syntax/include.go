@@ -19,11 +19,17 @@ const maxFiles = 100
 // A tree is the file of a pipeline, and those that it includes.
 type tree struct {
 	main *source
+	left int                    // how many nodes there may still be
 	of   map[*yaml.Node]*source // the files of nodes that are not of the main one
 }
 
-// alone returns the tree of one file.
-func alone(s *source) *tree { return &tree{main: s, of: map[*yaml.Node]*source{}} }
+// grow returns the tree of one file.
+func grow(name string, text []byte) (*tree, *pipeline.Error) {
+	t := &tree{left: maxNodes, of: map[*yaml.Node]*source{}}
+	var failed *pipeline.Error
+	t.main, failed = read(name, text, &t.left)
+	return t, failed
+}
 
 // source returns the file that n is of.
 func (t *tree) source(n *yaml.Node) *source {
@@ -163,7 +169,7 @@ func (in *including) file(s *source, path string) error {
 	if err != nil {
 		return fmt.Errorf("cannot include %s: %w", path, err)
 	}
-	included, failed := read(name, text)
+	included, failed := read(name, text, &r.left)
 	if failed != nil {
 		if failed.Code == "empty" {
 			return nil

@@ -21,7 +21,7 @@ const (
 // know of it: which values a cell has, and which cells there are if that can be
 // known yet. No stage is known to its expressions.
 func (r *reader) matrix(st *pipeline.Stage, n *yaml.Node) {
-	d := &decoder{tree: r.tree, compiler: r.compiler, names: pipeline.Names{Vars: r.names.Vars}, fields: map[string]pipeline.Pos{}}
+	d := &decoder{tree: r.tree, compiler: r.compiler, names: pipeline.Names{Vars: r.names.Vars}, at: fmt.Sprintf("stages.%s.matrix", st.ID), fields: map[string]pipeline.Pos{}}
 	m := &pipeline.Matrix{Pos: d.pos(n)}
 	st.Matrix = m
 	types := map[string]pipeline.Type{pipeline.CellFact: pipeline.String}
@@ -143,7 +143,7 @@ func (d *decoder) cells(n *yaml.Node, key string) []pipeline.Entry {
 // known decodes one value that keeps its type.
 func (d *decoder) known(n *yaml.Node, key string) pipeline.Value {
 	var v pipeline.Value
-	d.decode(n, reflect.ValueOf(&v).Elem(), "", hint{key: key, any: true})
+	d.decode(n, reflect.ValueOf(&v).Elem(), key, hint{key: key, any: true})
 	return v
 }
 

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -17,7 +15,7 @@ import (
 
 const (
 	maxBytes = 4 << 20 // of a pipeline file
-	maxNodes = 1 << 20 // of a file with its aliases written out
+	maxNodes = 400_000 // of a pipeline's files, with their aliases written out
 )
 
 // A source is the text of a file and the tree that YAML makes of it.
@@ -27,8 +25,9 @@ type source struct {
 	root  *yaml.Node
 }
 
-// read parses the bytes of a file. Its error has a position.
-func read(name string, text []byte) (*source, *pipeline.Error) {
+// read parses the bytes of a file. Left is how many nodes there may be, and is
+// less by those of the file afterwards. The error has a position.
+func read(name string, text []byte, left *int) (*source, *pipeline.Error) {
 	fail := func(line, col int, code, format string, args ...any) *pipeline.Error {
 		return &pipeline.Error{Pos: pipeline.Pos{File: name, Line: line, Col: col}, Code: code, Err: fmt.Errorf(format, args...)}
 	}
@@ -40,25 +39,25 @@ func read(name string, text []byte) (*source, *pipeline.Error) {
 		col := 1 + utf8.RuneCount(text[bytes.LastIndexByte(text[:i], '\n')+1:i])
 		return nil, fail(line, col, "not-utf8", "byte 0x%02x is no text (save the file as UTF-8)", text[i])
 	}
+	if n := nodes(text); n > maxNodes {
+		return nil, fail(0, 0, "too-large", "file has about %d values (want at most %d)", n, maxNodes)
+	}
 	s := &source{name: name, lines: strings.Split(string(text), "\n"), root: new(yaml.Node)}
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	switch err := dec.Decode(s.root); {
 	case errors.Is(err, io.EOF):
 		return nil, fail(1, 1, "empty", "file is empty (want slipway: v1, name: and stages:)")
 	case err != nil:
-		line, msg := yamlError(err)
-		return nil, fail(line, 1, "bad-yaml", "%s", msg)
+		return nil, s.fault(err)
 	}
 	var second yaml.Node
 	if err := dec.Decode(&second); err == nil {
 		return nil, fail(second.Line, second.Column, "many-documents", "a second YAML document begins here (want one; remove the line ---)")
 	} else if !errors.Is(err, io.EOF) {
-		line, msg := yamlError(err)
-		return nil, fail(line, 1, "bad-yaml", "%s", msg)
+		return nil, s.fault(err)
 	}
 	s.root = s.root.Content[0]
-	left := maxNodes
-	if n, err := bomb(s.root, &left, map[*yaml.Node]bool{}); n != nil {
+	if n, err := bomb(s.root, left, map[*yaml.Node]bool{}); n != nil {
 		return nil, fail(n.Line, n.Column, "alias-bomb", "%w", err)
 	}
 	if n := merge(s.root, map[*yaml.Node]bool{}); n != nil {
@@ -82,27 +81,24 @@ func invalid(text []byte) int {
 	return -1
 }
 
-var yamlLine = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?(.*)`)
-
-// yamlError takes the line out of a message of the YAML library.
-func yamlError(err error) (line int, msg string) {
-	m := yamlLine.FindStringSubmatch(strings.ReplaceAll(err.Error(), "\n", " "))
-	line, _ = strconv.Atoi(m[1])
-	msg = m[2]
-	if strings.Contains(msg, "did not find expected ',' or '}'") {
-		msg += " (quote text with ${{ }} that stands inside { } or [ ])"
+// nodes returns how many nodes the YAML in text can have at most: each follows
+// one of these signs, or begins the file. It is known before any is made.
+func nodes(text []byte) int {
+	n := 1
+	for _, b := range text {
+		switch b {
+		case '\n', ',', ':', '-', '?', '[', '{':
+			n++
+		}
 	}
-	if strings.Contains(msg, "cannot start any token") {
-		msg += " (indent with spaces, not tabs, and quote text that begins with @, ` or %)"
-	}
-	return max(line, 1), "not YAML: " + msg
+	return n
 }
 
 // bomb counts the nodes below n with aliases written out. It returns the node at
 // which left ran out, or an alias of what it stands in.
 func bomb(n *yaml.Node, left *int, around map[*yaml.Node]bool) (*yaml.Node, error) {
 	if *left--; *left < 0 {
-		return n, fmt.Errorf("aliases expand to more than %d values (write fewer aliases of aliases)", maxNodes)
+		return n, fmt.Errorf("aliases expand to more than %d values, over all files (write fewer aliases of aliases)", maxNodes)
 	}
 	if n.Kind == yaml.AliasNode {
 		if around[n.Alias] {

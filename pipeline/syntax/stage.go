@@ -92,7 +92,7 @@ func (r *reader) mendStage(st *pipeline.Stage, n *yaml.Node) {
 
 // stage decodes one stage: the common keys and exactly one kind.
 func (r *reader) stage(st *pipeline.Stage, n *yaml.Node) {
-	d := &decoder{tree: r.tree, compiler: r.compiler, names: r.names, fields: map[string]pipeline.Pos{}}
+	d := &decoder{tree: r.tree, compiler: r.compiler, names: r.names, at: "stages." + string(st.ID), fields: map[string]pipeline.Pos{}}
 	d.names.Stage = st.ID
 	defer func() {
 		for _, e := range d.errs {

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 
@@ -46,7 +47,7 @@ var (
 // Parse reads the file called name, whose text is given. It returns a
 // [pipeline.ErrorList] with every mistake that it finds.
 func (p *Parser) Parse(name string, text []byte) (*pipeline.Pipeline, error) {
-	src, failed := read(name, text)
+	tree, failed := grow(name, text)
 	if failed != nil {
 		return nil, pipeline.ErrorList{failed}
 	}
@@ -54,9 +55,10 @@ func (p *Parser) Parse(name string, text []byte) (*pipeline.Pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{Parser: p, decoder: &decoder{tree: alone(src), compiler: p.Compiler, fields: map[string]pipeline.Pos{}}}
-	r.out = &pipeline.Pipeline{Pos: src.pos(src.root), Dir: dir}
+	r := &reader{Parser: p, decoder: &decoder{tree: tree, compiler: p.Compiler, fields: map[string]pipeline.Pos{}}}
+	r.out = &pipeline.Pipeline{Pos: tree.pos(tree.main.root), Dir: dir}
 	r.read()
+	p.allow(r.errs)
 	if err := once(r.errs).Err(); err != nil {
 		return nil, err
 	}
@@ -64,7 +66,7 @@ func (p *Parser) Parse(name string, text []byte) (*pipeline.Pipeline, error) {
 }
 
 // once returns list without errors that are there already: what is wrong in
-// defaults is wrong in every stage that has them.
+// defaults is wrong in every stage that has them, though it may lead elsewhere.
 func once(list pipeline.ErrorList) pipeline.ErrorList {
 	type place struct {
 		pos  pipeline.Pos
@@ -72,7 +74,8 @@ func once(list pipeline.ErrorList) pipeline.ErrorList {
 	}
 	seen := map[place]bool{}
 	return slices.DeleteFunc(list, func(e *pipeline.Error) bool {
-		at := place{e.Pos, e.Err.Error()}
+		text, _, _ := strings.Cut(e.Err.Error(), " → ")
+		at := place{e.Pos, text}
 		again := seen[at]
 		seen[at] = true
 		return again

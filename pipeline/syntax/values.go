@@ -29,23 +29,14 @@ func (d *decoder) expression(n *yaml.Node) (pipeline.Expr, bool) {
 	return e, true
 }
 
-// secretFlow reports an error when a secret would flow where it may not.
-func (d *decoder) secretFlow(n *yaml.Node, e pipeline.Expr, h hint) bool {
-	if !e.Secret() || h.secret {
-		return false
-	}
-	d.fail(n, "secret-flow", "a secret may not flow into %s (secrets may go into secrets: of a build and env: of an exec)", h.key)
-	return true
-}
-
 // value decodes something that may be promised.
-func (d *decoder) value(n *yaml.Node, v reflect.Value, h hint) {
+func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, h hint) {
 	if n.Kind != yaml.ScalarNode {
 		d.fail(n, "wrong-type", "%s is %s (want text or an expression)", h.key, what(n))
 		return
 	}
 	if h.cond {
-		d.condition(n, v, h)
+		d.condition(n, v, path, h)
 		return
 	}
 	e, ok := d.expression(n)
@@ -69,7 +60,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, h hint) {
 		v.Set(reflect.ValueOf(literal(d.pos(n), lit)))
 		return
 	}
-	if d.secretFlow(n, e, h) {
+	if d.secretFlow(n, e, path, h) {
 		return
 	}
 	switch t := e.Type(); {
@@ -87,7 +78,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, h hint) {
 }
 
 // condition decodes a bare expression that is true or false.
-func (d *decoder) condition(n *yaml.Node, v reflect.Value, h hint) {
+func (d *decoder) condition(n *yaml.Node, v reflect.Value, path string, h hint) {
 	switch {
 	case strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!"):
 		d.fail(n, "yaml-tag", "YAML reads %s as a tag, and the condition would vanish (quote it: if: %q)", n.Tag, n.Tag+n.Value)
@@ -107,7 +98,7 @@ func (d *decoder) condition(n *yaml.Node, v reflect.Value, h hint) {
 		d.fail(n, "wrong-type", "if is of type %s (want true or false, for example a comparison)", e.Type())
 		return
 	}
-	if d.secretFlow(n, e, h) {
+	if d.secretFlow(n, e, path, h) {
 		return
 	}
 	for _, r := range e.Refs() {
@@ -137,7 +128,7 @@ func literal(pos pipeline.Pos, v any) pipeline.Value {
 }
 
 // scalar decodes text, a number or a truth value that must be known while planning.
-func (d *decoder) scalar(n *yaml.Node, v reflect.Value, h hint) {
+func (d *decoder) scalar(n *yaml.Node, v reflect.Value, path string, h hint) {
 	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
 		d.fail(n, "wrong-type", "%s is %s (want %s)", h.key, what(n), article(v.Kind()))
 		return
@@ -151,7 +142,7 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value, h hint) {
 		return
 	}
 	e, ok := d.expression(n)
-	if !ok || e != nil && d.secretFlow(n, e, h) {
+	if !ok || e != nil && d.secretFlow(n, e, path, h) {
 		return
 	}
 	if e != nil && d.scope == nil {

@@ -5,7 +5,6 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
-	"strings"
 
 	"gopkg.in/yaml.v3"
 
@@ -26,9 +25,6 @@ type variable struct {
 }
 
 var varTypes = []string{"string", "int", "bool", "list", "map", "secret"}
-
-// secretNames are the parts of a name by which people recognise a secret.
-var secretNames = []string{"TOKEN", "SECRET", "PASSWORD", "KEY"}
 
 // vars decodes what the user may set from outside.
 func (r *reader) vars(n *yaml.Node) {
@@ -157,30 +153,23 @@ func (d *decoder) constant(n *yaml.Node) error {
 	return nil
 }
 
-// looksSecret reports whether the name of an environment variable says that its
-// value is a secret.
-func looksSecret(name string) bool {
-	up := strings.ToUpper(name)
-	return strings.HasPrefix(up, "ACTIONS_") || slices.ContainsFunc(secretNames, func(s string) bool { return strings.Contains(up, s) })
-}
-
 // ReadVars reads a file of values for vars: a mapping of names to values. Its
 // error is a [pipeline.ErrorList].
 func ReadVars(name string, text []byte) (map[string]pipeline.Given, error) {
-	src, failed := read(name, text)
+	tree, failed := grow(name, text)
 	if failed != nil {
 		if failed.Code == "empty" {
 			return nil, nil
 		}
 		return nil, pipeline.ErrorList{failed}
 	}
-	d := &decoder{tree: alone(src), compiler: plain{}, fields: map[string]pipeline.Pos{}}
+	d := &decoder{tree: tree, compiler: plain{}, fields: map[string]pipeline.Pos{}}
 	given := map[string]pipeline.Given{}
-	if src.root.Kind != yaml.MappingNode {
-		d.fail(src.root, "wrong-type", "file is %s (want a mapping of vars to values)", what(src.root))
+	if tree.main.root.Kind != yaml.MappingNode {
+		d.fail(tree.main.root, "wrong-type", "file is %s (want a mapping of vars to values)", what(tree.main.root))
 		return nil, d.errs.Err()
 	}
-	d.pairs(src.root, func(key, val *yaml.Node) {
+	d.pairs(tree.main.root, func(key, val *yaml.Node) {
 		val = resolve(val)
 		g := pipeline.Given{Pos: d.pos(val), Text: val.Value}
 		switch {
