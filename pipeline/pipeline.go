@@ -18,6 +18,7 @@ type Pipeline struct {
 	Environments []Environment
 	Stages       []Stage // in file order
 	Outputs      []Output
+	Release      Value // repository that releases are pushed to; zero means none
 }
 
 // Environment returns the environment called name.
@@ -121,6 +122,28 @@ type Outputter interface {
 // is asked after decoding; its errors are [FieldError] where they have a field.
 type Checker interface {
 	Check() []error
+}
+
+// A Taker is a Planner whose outputs may be taken from an earlier run instead of
+// being made again: what it does is about images, and not about an environment.
+type Taker interface {
+	// Take plans as [Planner.Plan] does, given what the earlier run kept, which
+	// is of a step that ended well. It reports false if the stage cannot do with
+	// that, and has to be planned as always. Its error wraps a [StaleError] when
+	// what was kept is no longer there.
+	Take(ctx context.Context, sc Scope, held Held) (act Action, ok bool, err error)
+}
+
+// Held are the outputs of a step that an earlier run kept.
+type Held struct {
+	Release string // id of the release
+	Outputs map[string]any
+}
+
+// Image returns the image that was kept, if there was one.
+func (h Held) Image() (ImageRef, bool) {
+	ref, ok := h.Outputs["image"].(ImageRef)
+	return ref, ok
 }
 
 // A Kind is a type of stage, such as "build". Kinds are rows in a table that

@@ -8,7 +8,11 @@ import "context"
 type Plan struct {
 	Pipeline    string           `json:"pipeline"`
 	Environment string           `json:"environment,omitempty"`
-	Steps       []Step           `json:"steps"` // each step after all it needs; ties in file order
+	From        string           `json:"from,omitempty"`    // the release that outputs are taken from
+	Release     string           `json:"release,omitempty"` // where the release of a green run goes: repository:tag
+	Partial     bool             `json:"partial,omitempty"` // stages were left out on request
+	Missing     error            `json:"-"`                 // why there is no release to take from; a run does not begin
+	Steps       []Step           `json:"steps"`             // each step after all it needs; ties in file order
 	Outputs     map[string]Value `json:"outputs,omitempty"`
 	Scope       Scope            `json:"-"` // what was known while planning
 }
@@ -17,6 +21,7 @@ type Plan struct {
 // with the places of the stages, or nil.
 func (p *Plan) Unchecked() error {
 	var list ErrorList
+	list.Add(Pos{}, "", "not-released", p.Missing)
 	for _, s := range p.Steps {
 		for _, err := range s.Unchecked {
 			list.Add(s.Pos, s.ID, "unchecked", err)
@@ -45,7 +50,6 @@ type Step struct {
 	Needs  []Need         `json:"-"`
 	After  []ID           `json:"after,omitempty"` // the steps of Needs, sorted; the stage for all cells of one
 	Policy Policy         `json:"-"`
-	Skip   string         `json:"skip,omitempty"` // why the step will not run
 	Off    bool           `json:"-"`              // Skip is the step's own if: an optional need passes
 	Idle   bool           `json:"idle,omitempty"` // lazy, and no step that runs needs it
 	Action
@@ -57,6 +61,9 @@ type Action struct {
 	Effects []Effect         `json:"effects,omitempty"` // an upper bound of what Do changes, in order
 	Notes   []string         `json:"notes,omitempty"`   // why, one line each
 	Lazy    bool             `json:"-"`                 // Do is needed only by those who need its outputs
+	Builds  bool             `json:"-"`                 // Do needs a builder
+	From    string           `json:"from,omitempty"`    // the release that the outputs are taken from
+	Skip    string           `json:"skip,omitempty"`    // why the step does not run after all
 	Uses    []string         `json:"-"`                 // repositories of images that Do runs
 
 	// Unchecked says what could not be found out while planning: a registry or

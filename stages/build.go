@@ -66,8 +66,9 @@ func (b *Build) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, e
 	if err != nil {
 		return act, err
 	}
-	what := pipeline.Effect{Verb: "build", Object: filepath.ToSlash(filepath.Join(b.Context, spec.DockerfileName())), Detail: strings.Join(b.Platforms, ", ")}
+	what := b.effect()
 	if b.Push == nil {
+		act.Builds = true
 		act.Effects = []pipeline.Effect{what}
 		act.Outputs = map[string]pipeline.Value{
 			"image":  pipeline.Promise(sc.Step, "image", pipeline.Image),
@@ -98,7 +99,7 @@ func (b *Build) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, e
 		}
 		return act, nil
 	}
-	act.Effects = append([]pipeline.Effect{what}, g.effects()...)
+	act.Effects, act.Builds = append([]pipeline.Effect{what}, g.effects()...), true
 	act.Do = func(ctx context.Context, env *pipeline.Env) error {
 		img, err := b.build(ctx, env, spec)
 		if err != nil {
@@ -111,6 +112,12 @@ func (b *Build) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, e
 		return nil
 	}
 	return act, nil
+}
+
+// effect is the build itself.
+func (b *Build) effect() pipeline.Effect {
+	file := buildkit.Spec{Dockerfile: b.Dockerfile}.DockerfileName()
+	return pipeline.Effect{Verb: "build", Object: filepath.ToSlash(filepath.Join(b.Context, file)), Detail: strings.Join(b.Platforms, ", ")}
 }
 
 // spec returns what to build and the input key. The key is empty, and

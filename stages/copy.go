@@ -52,6 +52,7 @@ func (c *Copy) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, er
 		}
 		return act, nil
 	}
+	act.Builds = c.Image.Type() == pipeline.Image && c.Image.Expr() != nil // the builder has it
 	act.Do = func(ctx context.Context, env *pipeline.Env) error {
 		ref, err := c.Image.Image(env.Scope)
 		if err != nil {

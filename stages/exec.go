@@ -62,7 +62,7 @@ func (e *Exec) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, er
 	for _, w := range e.Command {
 		words = append(words, w.Show(sc))
 	}
-	act := pipeline.Action{Effects: []pipeline.Effect{{Verb: "run", Object: e.image(sc), Detail: strings.Join(words, " ")}}}
+	act := pipeline.Action{Builds: true, Effects: []pipeline.Effect{{Verb: "run", Object: e.image(sc), Detail: strings.Join(words, " ")}}}
 	var err error
 	if e.Image, err = settled(ctx, e.registry, sc, e.Image, &act); err != nil {
 		return act, err

@@ -246,7 +246,7 @@ func TestMatrix(t *testing.T) {
 		t.Fatal(err)
 	}
 	for id, v := range f.world.Images {
-		if !strings.HasPrefix(id, "r.example/api:") && !strings.HasPrefix(id, "r.example/web:") {
+		if !strings.HasPrefix(id, "r.example/api") && !strings.HasPrefix(id, "r.example/web") {
 			t.Errorf("pushed %s = %s", id, v)
 		}
 	}
@@ -388,3 +388,5 @@ func TestMissingNeed(t *testing.T) {
 		t.Errorf("error = %v", err)
 	}
 }
+
+func readFile(dir, name string) ([]byte, error) { return os.ReadFile(filepath.Join(dir, name)) }

@@ -2,7 +2,6 @@ package stages
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -66,6 +65,9 @@ func (t Target) check(field string) []error {
 	}
 	return errs
 }
+
+// IsRepository reports whether text is the name of a repository, without a tag.
+func IsRepository(text string) bool { return repositoryPattern.MatchString(text) }
 
 // written reports whether text has an expression that is still to be evaluated.
 func written(text string) bool { return strings.Contains(text, "${{") }
@@ -138,18 +140,7 @@ func (t Target) look(ctx context.Context, r Registry, sc pipeline.Scope, key str
 // resolve looks a tag up. It returns the zero Image when there is none, or when
 // the registry did not say.
 func (g *goal) resolve(ctx context.Context, r Registry, tag string, act *pipeline.Action) (buildkit.Image, error) {
-	img, err := r.Resolve(ctx, g.repository+":"+tag)
-	var refused *buildkit.RegistryError
-	switch {
-	case errors.Is(err, buildkit.ErrNotFound):
-		return buildkit.Image{}, nil
-	case errors.As(err, &refused):
-		if len(act.Unchecked) == 0 {
-			act.Unchecked = append(act.Unchecked, err)
-		}
-		return buildkit.Image{}, nil
-	}
-	return img, err
+	return g.lookup(ctx, r, g.repository+":"+tag, act)
 }
 
 // effects are the changes that reach the goal.

@@ -36,6 +36,7 @@ type flags struct {
 	vars        []string
 	varFiles    []string
 	only, skip  []string
+	from        string
 	parallel    int
 	progress    string
 	output      string
@@ -143,6 +144,11 @@ func (a *app) planFlags(c *cobra.Command) *cobra.Command {
 	f.StringSliceVar(&a.flags.skip, "skip", nil, "leave out these stages, and what needs them")
 	a.clusterFlags(c)
 	return a.registryFlags(c)
+}
+
+// fromFlag adds the flag of commands that can start from a release.
+func (a *app) fromFlag(c *cobra.Command) {
+	c.Flags().StringVar(&a.flags.from, "from", "", "take what a `RELEASE` holds instead of making it again: a release.json, the id of a run in .slipway/runs, or a reference in a registry")
 }
 
 // clusterFlags adds the flags that kubectl has, too.

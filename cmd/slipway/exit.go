@@ -21,7 +21,7 @@ const (
 	exitRegistry    = 5  // a registry is down or refuses
 	exitCluster     = 6  // a cluster is unreachable, forbids, or is not the one that is meant
 	exitRollout     = 7  // a rollout failed
-	exitStale       = 10 // the cluster is no longer what the plan was made for
+	exitStale       = 10 // a release or plan is missing or stale, or the cluster is no longer what the plan was made for
 	exitLocked      = 11 // something else holds the lock
 	exitCannotBuild = 12 // this machine cannot build
 	exitTimeout     = 124
@@ -60,6 +60,7 @@ func exitCode(err error) int {
 		object   *deploy.ObjectError
 		conflict *deploy.ConflictError
 		moved    *deploy.MovedError
+		stale    *pipeline.StaleError
 		file     *pipeline.Error
 		field    *pipeline.FieldError
 		usage    usageError
@@ -75,6 +76,8 @@ func exitCode(err error) int {
 		return exitCannotBuild
 	case errors.As(err, &lock):
 		return exitLocked
+	case errors.As(err, &stale):
+		return exitStale
 	case errors.As(err, &registry):
 		return exitRegistry
 	case errors.As(err, &solve), errors.As(err, &exit):

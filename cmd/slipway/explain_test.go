@@ -28,7 +28,7 @@ import (
 var unshown = map[string]string{
 	"no-file": "the file is not there", "too-large": "4 MiB", "not-utf8": "bytes that are no text",
 	"cannot-edit": "slipway environments bind",
-	"registry":    "a registry that is down", "unchecked": "a registry that is down", "build-failed": "a Dockerfile", "failed": "a run",
+	"registry":    "a registry that is down", "not-released": "a run", "unchecked": "a registry that is down", "build-failed": "a Dockerfile", "failed": "a run",
 	"image-pull": "a run", "crash-loop": "a run", "out-of-memory": "a run", "bad-config": "a run", "never-ready": "a run",
 	"unscheduled": "a run", "no-pods": "a run", "job-failed": "a run", "deadline": "a run", "stalled": "a run",
 	"overwritten": "a run", "wrong-digest": "a run", "unproven": "a run",

@@ -230,6 +230,13 @@ func (a *app) planFor(ctx context.Context, w *world, p *pipeline.Pipeline, env p
 		return nil, err
 	}
 	planner := engine.Planner{Only: ids(a.flags.only), Skip: ids(a.flags.skip)}
+	shelf, err := a.shelf(w, p, sc)
+	if err != nil {
+		return nil, err
+	}
+	if err := shelf.start(ctx, a.flags.from, &planner); err != nil {
+		return nil, err
+	}
 	if choose != nil {
 		more, err := choose(p)
 		if err != nil {
@@ -241,6 +248,7 @@ func (a *app) planFor(ctx context.Context, w *world, p *pipeline.Pipeline, env p
 	if err != nil {
 		return nil, err
 	}
+	plan.Release = shelf.ref(plan)
 	return plan, stages.CheckPins(plan)
 }
 

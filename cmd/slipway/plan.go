@@ -58,5 +58,6 @@ every environment of the file.`,
 	}
 	c.Flags().BoolVar(&detailed, "detailed-exitcode", false, fmt.Sprintf("exit with %d when there is something to change", exitChanges))
 	a.outputFlag(c, "json")
+	a.fromFlag(c)
 	return a.planFlags(c)
 }

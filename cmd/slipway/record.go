@@ -34,11 +34,11 @@ type record struct {
 func newRecord(plan *pipeline.Plan, mask func(io.Writer) io.Writer) (*record, error) {
 	now := time.Now().UTC()
 	r := &record{mask: mask, verdict: map[pipeline.ID][]pipeline.Event{}}
-	r.release = &pipeline.Release{Version: 1, ID: now.Format("20060102-150405-") + suffix(), Pipeline: plan.Pipeline, Environment: plan.Environment, Started: now}
-	if git, ok := fact(plan.Scope, "git").(map[string]any); ok {
-		r.release.Commit, _ = git["sha"].(string)
-		r.release.Dirty, _ = git["dirty"].(bool)
+	r.release = &pipeline.Release{
+		Version: pipeline.ReleaseVersion, ID: now.Format("20060102-150405-") + suffix(), Pipeline: plan.Pipeline,
+		Environment: plan.Environment, Partial: plan.Partial, From: plan.From, Started: now,
 	}
+	r.release.Commit, r.release.Dirty = commit(plan.Scope)
 	r.write = func(pipeline.Event) {}
 	if err := r.open(plan.Scope.Dir); err != nil {
 		return r, fmt.Errorf("no record is kept of this run: %w", err)
@@ -77,6 +77,16 @@ func fact(sc pipeline.Scope, name string) any {
 		return lazy()
 	}
 	return sc.Facts[name]
+}
+
+// commit returns the commit of the tree, and whether the tree has changes that it
+// does not hold. It is empty outside of a repository.
+func commit(sc pipeline.Scope) (sha string, dirty bool) {
+	if git, ok := fact(sc, "git").(map[string]any); ok {
+		sha, _ = git["sha"].(string)
+		dirty, _ = git["dirty"].(bool)
+	}
+	return sha, dirty
 }
 
 func suffix() string {

@@ -26,6 +26,7 @@ func (a *app) run() *cobra.Command {
 		},
 	}
 	a.outputFlag(c, "json")
+	a.fromFlag(c)
 	return a.runFlags(a.planFlags(c))
 }
 
@@ -44,7 +45,7 @@ func (a *app) runPlan(ctx context.Context, make func(context.Context, *world) (*
 	if err := plan.Unchecked(); err != nil {
 		return err
 	}
-	if git, ok := fact(plan.Scope, "git").(map[string]any); ok && plan.Scope.Environment.Protected && git["dirty"] == true {
+	if _, dirty := commit(plan.Scope); dirty && plan.Scope.Environment.Protected {
 		return usagef("environment %s is protected, and the tree has changes that no commit holds (commit or remove them)", plan.Environment)
 	}
 	rec, err := newRecord(plan, a.mask)
@@ -56,6 +57,9 @@ func (a *app) runPlan(ctx context.Context, make func(context.Context, *world) (*
 	res, err := runner.Run(ctx, plan)
 	if saved := rec.save(plan, res); err == nil {
 		err = saved
+	}
+	if err == nil {
+		err = a.publish(ctx, w, plan, rec.release)
 	}
 	a.conclude(plan, rec)
 	return err

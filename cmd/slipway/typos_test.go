@@ -17,7 +17,7 @@ import (
 
 // keywords are the words of the language that can be keys. Words that users make
 // up in the files of this test must not be among them.
-const keywords = `slipway name include vars environments defaults stages outputs
+const keywords = `slipway name include vars environments defaults stages outputs release
 type default required env pattern oneOf min max description
 extends namespace context clusterUID protected promotes
 build exec copy render deploy stage needs if matrix timeout retries always cell optional exclude
@@ -68,6 +68,7 @@ stages:
   rollout:
     needs: [files]
     deploy: {kustomize: k, images: {svc: "${{ stages.svc['cart'].image }}"}, namespace: n, name: it}
+release: {repository: r.example/shop/releases}
 outputs:
   ref: ${{ stages.publish.ref }} ${{ stages.svc['cart'].ref }} ${{ vars.registry }} ${{ vars.level }}
 `

@@ -32,6 +32,7 @@ type solver interface {
 type world struct {
 	solver  solver
 	builder *solve.Builder
+	images  *registry.Client
 	cluster *kube.Cluster
 	tools   stages.Tools
 }
@@ -49,21 +50,21 @@ func (a *app) world() *world {
 	klog.SetSlogLogger(a.log()) // client-go writes to stderr otherwise
 	w := &world{solver: newSolver(state, a.flags.plainHTTP, a.waiting, a.log())}
 	w.builder = &solve.Builder{Dial: w.solver.Dial}
-	images := &registry.Client{PlainHTTP: a.flags.plainHTTP, Content: w.builder, Log: a.log()}
+	w.images = &registry.Client{PlainHTTP: a.flags.plainHTTP, Content: w.builder, Log: a.log()}
 	w.cluster = &kube.Cluster{Kubeconfig: a.flags.kubeconfig, Context: a.flags.context, Namespace: a.flags.namespace, TakeFrom: a.flags.takeFrom, Log: a.log()}
 	w.tools = stages.Tools{
 		Inputs: &inputs.Reader{Resolve: func(ctx context.Context, ref string) (string, error) {
-			img, err := images.Resolve(ctx, ref)
+			img, err := w.images.Resolve(ctx, ref)
 			return img.Digest, err
 		}},
 		Builder:  w.builder,
 		Executor: w.builder,
-		Registry: images,
-		Copier:   images,
+		Registry: w.images,
+		Copier:   w.images,
 		Memory:   &inputs.Memory{Dir: filepath.Join(state, "passed")},
 		Renderer: new(renderer),
 		Cluster:  identified{w.cluster},
-		Rollout:  &rollout.Watcher{Cluster: w.cluster, Resolver: images, Log: a.log()},
+		Rollout:  &rollout.Watcher{Cluster: w.cluster, Resolver: w.images, Log: a.log()},
 	}
 	return w
 }

@@ -15,6 +15,10 @@ import (
 type Planner struct {
 	Only []pipeline.ID // if not empty, these stages and what they need
 	Skip []pipeline.ID // leaves these out, and what needs them
+
+	From     *pipeline.Release // outputs are taken from it, of stages that are a [pipeline.Taker]; nil means none
+	Promotes string            // environment whose release From is: nothing is built; empty means no promotion
+	Missing  error             // why From is nil although there is something to promote: what it would hold is promised
 }
 
 // Plan asks every stage of p what it will do in sc: stages that don't need each
@@ -64,11 +68,17 @@ func (pl *Planner) Plan(ctx context.Context, p *pipeline.Pipeline, sc pipeline.S
 		return nil, err
 	}
 
-	plan := &pipeline.Plan{Pipeline: p.Name, Environment: sc.Environment.Name, Scope: sc}
+	plan := &pipeline.Plan{Pipeline: p.Name, Environment: sc.Environment.Name, Scope: sc, Missing: pl.Missing, Partial: len(pl.Only)+len(pl.Skip) > 0}
+	if pl.From != nil {
+		plan.From = pl.From.ID
+	}
 	for _, i := range order {
 		plan.Steps = append(plan.Steps, *g.steps[i])
 	}
 	idle(plan.Steps)
+	if err := pl.unbuilt(plan); err != nil {
+		return nil, err
+	}
 	for _, o := range p.Outputs {
 		if plan.Outputs == nil {
 			plan.Outputs = map[string]pipeline.Value{}
@@ -114,11 +124,13 @@ func (g *planning) step(ctx context.Context, n node) (*pipeline.Step, error) {
 	if err := g.skip(s, n, sc); err != nil || s.Skip != "" {
 		return s, err
 	}
-	act, err := n.Body.Plan(ctx, sc)
+	act, err := g.planner.action(ctx, n, sc)
 	if err != nil {
 		return nil, err
 	}
-	s.Action = act
+	if s.Action = act; s.Skip != "" { // the body had nothing to do after all
+		return s, nil
+	}
 	for name, v := range act.Outputs {
 		if len(v.Refs()) == 0 {
 			got, err := v.Eval(sc)
@@ -205,7 +217,7 @@ func idle(steps []pipeline.Step) {
 	for i := len(steps) - 1; i >= 0; i-- {
 		s := &steps[i]
 		s.Idle = s.Lazy && s.Do != nil && s.Skip == "" && referred[i] && !needed[i]
-		runs := s.Do != nil && s.Skip == "" && !s.Idle
+		runs := s.Do != nil && s.Skip == "" && !s.Idle && (s.From == "" || s.Builds) // what is taken from a registry needs nobody
 		for _, n := range s.Needs {
 			j := at[n.Stage]
 			referred[j] = true

@@ -124,7 +124,7 @@ func (r *run) step(ctx context.Context, i int, steps []pipeline.Step) {
 	}
 	r.scope.Steps.End(s.ID, status)
 	r.errs[i] = err
-	r.out[i] = pipeline.ReleaseStep{ID: s.ID, Kind: s.Kind, Status: status, Outputs: r.scope.Steps.Outputs(s.ID), Elapsed: time.Since(began)}
+	r.out[i] = pipeline.ReleaseStep{ID: s.ID, Kind: s.Kind, Status: status, From: s.From, Outputs: r.scope.Steps.Outputs(s.ID), Elapsed: time.Since(began)}
 	if err != nil {
 		r.out[i].Error = err.Error()
 	}
@@ -147,6 +147,9 @@ func (r *run) before(ctx context.Context, s *pipeline.Step, steps []pipeline.Ste
 	}
 	if s.Idle {
 		return pipeline.StatusReused, "not needed"
+	}
+	if s.Do == nil && s.From != "" {
+		return pipeline.StatusReused, "taken from release " + s.From
 	}
 	if s.Do == nil {
 		return pipeline.StatusReused, "nothing to do"

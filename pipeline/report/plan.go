@@ -17,6 +17,9 @@ func Plan(w io.Writer, plan *pipeline.Plan) error {
 	if plan.Environment != "" {
 		fmt.Fprintf(&b, " in %s", plan.Environment)
 	}
+	if plan.From != "" {
+		fmt.Fprintf(&b, " from release %s", plan.From)
+	}
 	fmt.Fprintf(&b, ": %s, %s\n", Count(stages(plan), "stage"), Count(plan.Effects(), "change"))
 	for _, s := range plan.Steps {
 		fmt.Fprintf(&b, "\n%s (%s)", s.ID, s.Kind)
@@ -42,6 +45,9 @@ func Plan(w io.Writer, plan *pipeline.Plan) error {
 		for line := range strings.Lines(err.Error()) {
 			fmt.Fprintf(&b, "  %s\n", Tame(strings.TrimRight(line, "\n")))
 		}
+	}
+	if plan.Release != "" {
+		fmt.Fprintf(&b, "\nrelease (of a green run)\n  push      %s\n", Tame(plan.Release))
 	}
 	for _, name := range pipeline.Keys(plan.Outputs) {
 		fmt.Fprintf(&b, "\noutput %s = %s", name, Tame(plan.Outputs[name].String()))
@@ -82,6 +88,8 @@ func verb(s pipeline.Step) string {
 		return "skip, " + s.Skip
 	case s.Idle:
 		return "not needed"
+	case s.Do == nil && s.From != "":
+		return "taken from release " + s.From
 	case s.Do == nil:
 		return "nothing to do"
 	case len(s.Effects) == 0:
@@ -100,6 +108,9 @@ func PlansJSON(w io.Writer, plans []*pipeline.Plan) error {
 	var list []checked
 	for _, p := range plans {
 		c := checked{Plan: p}
+		if p.Missing != nil {
+			c.Unchecked = append(c.Unchecked, p.Missing.Error())
+		}
 		for _, s := range p.Steps {
 			for _, err := range s.Unchecked {
 				c.Unchecked = append(c.Unchecked, err.Error())

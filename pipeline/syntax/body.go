@@ -23,7 +23,10 @@ type body struct {
 	names    pipeline.Names
 }
 
-var _ pipeline.Planner = (*body)(nil)
+var (
+	_ pipeline.Planner = (*body)(nil)
+	_ pipeline.Taker   = (*body)(nil)
+)
 
 // Plan decodes the body with the values in sc and plans it. Its errors have
 // positions in the file.
@@ -33,12 +36,31 @@ func (b *body) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, er
 		return pipeline.Action{}, err
 	}
 	act, err := p.Plan(ctx, sc)
-	if err != nil {
-		var list pipeline.ErrorList
-		list.Add(b.pos(b.node), sc.Step, "cannot-plan", d.placed(err))
-		return act, list.Err()
+	return act, b.located(sc, d, err)
+}
+
+// Take is Plan with what an earlier run kept, if the kind can do with that.
+func (b *body) Take(ctx context.Context, sc pipeline.Scope, held pipeline.Held) (pipeline.Action, bool, error) {
+	p, d := b.decode(&sc)
+	if err := d.errs.Err(); err != nil {
+		return pipeline.Action{}, false, err
 	}
-	return act, nil
+	taker, ok := p.(pipeline.Taker)
+	if !ok {
+		return pipeline.Action{}, false, nil
+	}
+	act, ok, err := taker.Take(ctx, sc, held)
+	return act, ok, b.located(sc, d, err)
+}
+
+// located gives an error of the body a place in the file.
+func (b *body) located(sc pipeline.Scope, d *decoder, err error) error {
+	if err == nil {
+		return nil
+	}
+	var list pipeline.ErrorList
+	list.Add(b.pos(b.node), sc.Step, "cannot-plan", d.placed(err))
+	return list.Err()
 }
 
 // decode fills a new body of the kind. Mistakes are in the decoder's errs.

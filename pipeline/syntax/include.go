@@ -97,8 +97,8 @@ func (in *including) gather(s *source) {
 	r.pairs(s.root, func(key, val *yaml.Node) {
 		switch val = resolve(val); {
 		case !slices.Contains(known, key.Value) || key.Value == "include":
-		case key.Value == "name" && s != r.main:
-			r.fail(key, "not-included", "name belongs to the file that includes this one (remove it)")
+		case (key.Value == "name" || key.Value == "release") && s != r.main:
+			r.fail(key, "not-included", "%s belongs to the file that includes this one (remove it)", key.Value)
 		case key.Value == "slipway":
 			if val.Value != Version {
 				r.fail(val, "wrong-version", "slipway is %q (want %s)", val.Value, Version)

@@ -1,6 +1,7 @@
 package syntax
 
 import (
+	"errors"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -36,7 +37,13 @@ type file struct {
 	Include      []string                  `yaml:"include" doc:"Files with further vars, environments, defaults, stages and outputs, by paths from the folder of this one."`
 	Defaults     yaml.Node                 `yaml:"defaults" doc:"What stages have without saying so, by kind; stage is for what stands beside the kind. Mappings are merged, lists replaced, null takes a default away."`
 	Stages       yaml.Node                 `yaml:"stages,required" doc:"What is done, by id. Stages that don't need each other run at the same time."`
+	Release      release                   `yaml:"release" doc:"Where the record of a green run goes, beside .slipway/runs: other machines promote it from there."`
 	Outputs      map[string]pipeline.Value `yaml:"outputs,any" doc:"What a run gives to whoever started it, by name."`
+}
+
+// release is where releases go.
+type release struct {
+	Repository pipeline.Value `yaml:"repository,required,short" doc:"A repository for releases alone, such as ghcr.io/acme/shop/releases. It gets the tag COMMIT-ENVIRONMENT."`
 }
 
 var (
@@ -124,6 +131,9 @@ func (r *reader) read() {
 	for i := range nodes {
 		r.stage(&r.out.Stages[i], nodes[i])
 	}
+	if n := parts["release"]; n != nil {
+		r.release(n, &f)
+	}
 	if n := parts["outputs"]; n != nil {
 		r.decode(n, reflect.ValueOf(&f).Elem().FieldByName("Outputs"), "outputs", hint{key: "outputs", any: true})
 		for _, k := range pipeline.Keys(f.Outputs) {
@@ -132,6 +142,15 @@ func (r *reader) read() {
 	}
 	if len(r.errs) == 0 {
 		r.cycles()
+	}
+}
+
+// release reads where releases go, which no stage may decide.
+func (r *reader) release(n *yaml.Node, f *file) {
+	r.decode(n, reflect.ValueOf(f).Elem().FieldByName("Release"), "release", hint{key: "release"})
+	r.out.Release = f.Release.Repository
+	if len(r.out.Release.Refs()) > 0 {
+		r.errs.Add(r.out.Release.Pos, "", "not-known-yet", errors.New("repository of release must be known before any stage is planned (use vars or environment)"))
 	}
 }
 

@@ -177,6 +177,7 @@ func (w *World) put(img buildkit.Image, repository string, tags []string) buildk
 	if w.Images == nil {
 		w.Images = map[string]string{}
 	}
+	w.Images[repository+"@"+img.Digest] = img.Digest
 	for _, t := range tags {
 		w.Images[repository+":"+t] = img.Digest
 	}
