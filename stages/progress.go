@@ -9,16 +9,27 @@ import (
 	"github.com/slipway-ci/slipway/pipeline"
 )
 
+// longestLine is how much of one line of a log is kept: a program may never end
+// its line.
+const longestLine = 16 << 20
+
 // progress returns a function that makes events of what a builder or registry
-// does. The calls come one at a time.
+// does. The calls come one at a time. A line of a log may come in several parts,
+// and is told when it has ended: a secret in it must not be cut in two.
 func progress(env *pipeline.Env) func(buildkit.Progress) {
 	names := map[string]string{}
 	started := map[string]time.Time{}
+	rest := map[string][]byte{} // what vertexes have written of a line that has not ended
 	return func(p buildkit.Progress) {
 		if p.Name != "" {
 			names[p.Vertex] = p.Name
 		}
 		ev := pipeline.Event{Task: cmp.Or(names[p.Vertex], p.Vertex)}
+		said := func(line []byte) {
+			l := ev
+			l.Type, l.Text = pipeline.EventLog, strings.TrimRight(string(line), "\r\n")
+			env.Emit(l)
+		}
 		if !p.Started.IsZero() && started[p.Vertex].IsZero() {
 			started[p.Vertex] = p.Started
 			if p.Completed.IsZero() {
@@ -32,10 +43,12 @@ func progress(env *pipeline.Env) func(buildkit.Progress) {
 			env.Emit(w)
 		}
 		if p.Log != "" {
-			for line := range strings.Lines(p.Log) {
-				l := ev
-				l.Type, l.Text = pipeline.EventLog, strings.TrimRight(line, "\r\n")
-				env.Emit(l)
+			for part := range strings.Lines(p.Log) {
+				line := append(rest[p.Vertex], part[:min(len(part), max(0, longestLine-len(rest[p.Vertex])))]...)
+				if rest[p.Vertex] = line; strings.HasSuffix(part, "\n") {
+					said(line)
+					delete(rest, p.Vertex)
+				}
 			}
 		}
 		if p.Done > 0 || p.Total > 0 {
@@ -44,6 +57,10 @@ func progress(env *pipeline.Env) func(buildkit.Progress) {
 			env.Emit(d)
 		}
 		if !p.Completed.IsZero() {
+			if line := rest[p.Vertex]; len(line) > 0 {
+				said(line)
+				delete(rest, p.Vertex)
+			}
 			ev.Type, ev.Status, ev.Elapsed = pipeline.EventTask, pipeline.StatusOK, p.Completed.Sub(started[p.Vertex])
 			switch {
 			case p.Error != "":

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/slipway-ci/slipway/pipeline"
+	"github.com/slipway-ci/slipway/pipeline/github"
 	"github.com/slipway-ci/slipway/pipeline/report"
 )
 
@@ -26,7 +27,8 @@ type app struct {
 	flags   flags
 	secrets []string // what must not be shown, once it is known
 
-	concluded bool // the run has ended, and said so on stdout
+	concluded bool                // the run has ended, and said so on stdout
+	notices   *github.Annotations // what stands beside lines of files on GitHub
 }
 
 // flags are those that every command has.
@@ -80,6 +82,7 @@ Green means the digest you built is what runs. Red tells you why.`,
 	var told *toldError
 	switch {
 	case err == nil:
+		a.annotate(nil)
 		return exitOK
 	case errors.As(err, &told):
 		return told.code
@@ -92,6 +95,7 @@ Green means the digest you built is what runs. Red tells you why.`,
 		return code
 	}
 	report.Errors(a.mask(a.stderr), err, readSource)
+	a.annotate(err)
 	if known := explained(err); known != "" && code == exitUsage {
 		fmt.Fprintf(a.stderr, "see also: slipway explain %s\n", known)
 	}
@@ -169,7 +173,7 @@ func (a *app) registryFlags(c *cobra.Command) *cobra.Command {
 func (a *app) runFlags(c *cobra.Command) *cobra.Command {
 	f := c.Flags()
 	f.IntVar(&a.flags.parallel, "parallel", 0, "how many stages run at once; 0 means as many as can")
-	f.StringVar(&a.flags.progress, "progress", "auto", "auto, tty, plain, rawjson or quiet")
+	f.StringVar(&a.flags.progress, "progress", "auto", "auto, tty, plain, github, rawjson or quiet")
 	f.StringVar(&a.flags.state, "state", "", "folder for the state of builds (default: slipway in the user's cache folder)")
 	return c
 }
@@ -213,8 +217,28 @@ func (a *app) log() *slog.Logger {
 	return slog.New(slog.NewTextHandler(masked{a}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// mask returns a writer that hides the secrets known by now.
-func (a *app) mask(w io.Writer) io.Writer { return report.MaskWriter(w, a.secrets...) }
+// mask returns a writer for text, which hides the secrets known by now.
+func (a *app) mask(w io.Writer) io.Writer {
+	if a.onGitHub() {
+		w = github.Guard(w)
+	}
+	return a.hide(w)
+}
+
+// hide returns a writer for files, which hides the secrets known by now.
+func (a *app) hide(w io.Writer) io.Writer { return report.MaskWriter(w, a.secrets...) }
+
+// onGitHub reports whether the runner of GitHub Actions reads what we print.
+func (a *app) onGitHub() bool {
+	actions, _ := a.env("GITHUB_ACTIONS")
+	switch a.flags.progress {
+	case "github":
+		return true
+	case "", "auto":
+		return actions == "true"
+	}
+	return false
+}
 
 // masked is stderr without the secrets that are known by now.
 type masked struct{ *app }

@@ -22,6 +22,7 @@ var imports = map[string][]string{
 	"pipeline/facts":    {"pipeline"},
 	"pipeline/engine":   {"pipeline"},
 	"pipeline/report":   {"pipeline"},
+	"pipeline/github":   {"pipeline", "pipeline/report"},
 	"buildkit":          {},
 	"buildkit/inputs":   {"buildkit"},
 	"buildkit/solve":    {"buildkit"},
@@ -35,7 +36,7 @@ var imports = map[string][]string{
 	"stages":            {"pipeline", "buildkit", "deploy"},
 	"stages/stagestest": {"stages", "buildkit", "deploy"},
 	"cmd/slipway": {
-		"pipeline", "pipeline/syntax", "pipeline/expr", "pipeline/facts", "pipeline/engine", "pipeline/report", "pipeline/draft",
+		"pipeline", "pipeline/syntax", "pipeline/expr", "pipeline/facts", "pipeline/engine", "pipeline/report", "pipeline/github", "pipeline/draft",
 		"buildkit", "buildkit/inputs", "buildkit/solve", "buildkit/embed", "buildkit/registry",
 		"deploy", "deploy/kustomize", "deploy/kube", "deploy/rollout", "stages", "docs",
 	},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/slipway-ci/slipway/pipeline"
 	"github.com/slipway-ci/slipway/pipeline/engine"
+	"github.com/slipway-ci/slipway/pipeline/github"
 	"github.com/slipway-ci/slipway/pipeline/report"
 )
 
@@ -42,13 +43,14 @@ func (a *app) runPlan(ctx context.Context, make func(context.Context, *world) (*
 	if err != nil {
 		return err
 	}
+	a.maskOnGitHub()
 	if err := plan.Unchecked(); err != nil {
 		return err
 	}
 	if _, dirty := commit(plan.Scope); dirty && plan.Scope.Environment.Protected {
 		return usagef("environment %s is protected, and the tree has changes that no commit holds (commit or remove them)", plan.Environment)
 	}
-	rec, err := newRecord(plan, a.mask)
+	rec, err := newRecord(plan, a.hide)
 	if err != nil {
 		fmt.Fprintf(a.stderr, "warning: %v\n", err)
 	}
@@ -84,10 +86,15 @@ func (a *app) sink() (pipeline.Sink, error) {
 		if f, ok := a.stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 			mode = "tty"
 		}
+		if a.onGitHub() {
+			mode = "github"
+		}
 	}
 	switch mode {
 	case "plain":
 		return report.Plain(a.stderr), nil
+	case "github":
+		return report.Tee(github.Log(a.stderr), a.beside().Sink), nil
 	case "rawjson":
 		return report.JSON(a.stderr), nil
 	case "quiet":
@@ -105,6 +112,6 @@ func (a *app) sink() (pipeline.Sink, error) {
 			return width
 		}), nil
 	}
-	return nil, usagef("--progress %s%s (want auto, tty, plain, rawjson or quiet)", mode,
-		pipeline.Nearest(mode, []string{"auto", "tty", "plain", "rawjson", "quiet"}))
+	return nil, usagef("--progress %s%s (want auto, tty, plain, github, rawjson or quiet)", mode,
+		pipeline.Nearest(mode, []string{"auto", "tty", "plain", "github", "rawjson", "quiet"}))
 }

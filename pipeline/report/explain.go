@@ -21,7 +21,7 @@ func Vars(w io.Writer, settings []pipeline.Setting) error {
 		case s.Value == nil:
 			value = "(not set)"
 		case s.Var.Type != pipeline.Secret:
-			value = Tame(compact(s.Value))
+			value = strings.ReplaceAll(Tame(compact(s.Value)), "\t", " ")
 		}
 		fmt.Fprintln(tw, strings.TrimRight(fmt.Sprintf("%s\t%s\t%s\t%s", s.Var.Name, s.Var.Type, value, s.From), "\t"))
 	}
@@ -58,8 +58,5 @@ func VarsJSON(w io.Writer, settings []pipeline.Setting) error {
 		}
 		list = append(list, e)
 	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(list)
+	return writeJSON(w, list)
 }

@@ -13,7 +13,7 @@ import (
 // how each workload went there.
 func Plain(w io.Writer) pipeline.Sink {
 	return func(ev pipeline.Event) {
-		if line := line(ev); line != "" && ev.Type != pipeline.EventVerdict {
+		if line := Line(ev); line != "" && ev.Type != pipeline.EventVerdict {
 			fmt.Fprintln(w, line)
 		}
 	}
@@ -29,8 +29,8 @@ func Quiet(w io.Writer) pipeline.Sink {
 	}
 }
 
-// line returns what ev says in one line, or "".
-func line(ev pipeline.Event) string {
+// Line returns what ev says in one line, or "".
+func Line(ev pipeline.Event) string {
 	at := name(ev)
 	task := Tame(ev.Task)
 	text := Tame(ev.Text)
@@ -84,9 +84,9 @@ func where(ev pipeline.Event) string {
 	case ev.File == "":
 		return ""
 	case ev.Line == 0:
-		return ev.File + ": "
+		return Tame(ev.File) + ": "
 	}
-	return fmt.Sprintf("%s:%d: ", ev.File, ev.Line)
+	return fmt.Sprintf("%s:%d: ", Tame(ev.File), ev.Line)
 }
 
 func round(d time.Duration) string {

@@ -2,7 +2,6 @@ package report
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -118,13 +117,10 @@ func PlansJSON(w io.Writer, plans []*pipeline.Plan) error {
 		}
 		list = append(list, c)
 	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
 	if len(list) == 1 {
-		return enc.Encode(list[0])
+		return writeJSON(w, list[0])
 	}
-	return enc.Encode(list)
+	return writeJSON(w, list)
 }
 
 // Count returns a number with its noun: "1 stage", "2 stages".

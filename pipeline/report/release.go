@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 
@@ -10,10 +9,7 @@ import (
 
 // ReleaseJSON writes a release as JSON.
 func ReleaseJSON(w io.Writer, rel *pipeline.Release) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(rel)
+	return writeJSON(w, rel)
 }
 
 // Conclusion writes what came of a run, for a person: the images that it has,

@@ -8,65 +8,80 @@ import (
 
 // Tame makes text that is not trusted fit for one line of a terminal or a CI
 // log: control characters, escape sequences and marks that turn the direction
-// of writing are taken out, tabs and line ends become spaces.
+// of writing are taken out, ends of lines become spaces, and what is not UTF-8
+// becomes U+FFFD. All other text, tabs too, is returned as it is.
 func Tame(s string) string {
-	if strings.IndexFunc(s, wild) < 0 {
+	i := strings.IndexFunc(s, wild)
+	if i < 0 {
 		return s
 	}
 	var b strings.Builder
-	for i := 0; i < len(s); {
-		if s[i] == 0x1b {
-			i += escape(s[i:])
-			continue
-		}
-		next := strings.IndexFunc(s[i:], wild)
+	b.Grow(len(s))
+	b.WriteString(s[:i])
+	for i < len(s) {
+		r, n := utf8.DecodeRuneInString(s[i:])
 		switch {
-		case next < 0:
-			b.WriteString(s[i:])
-			return b.String()
-		case next > 0:
-			b.WriteString(s[i : i+next])
-			i += next
-			continue
-		case s[i] == '\t':
-			b.WriteString("    ")
-		case s[i] == '\n':
+		case r == 0x1b || r >= 0x90 && r <= 0x9f:
+			n = escape(s[i:], r, n)
+		case r == '\n', r == '\r' && i+1 < len(s) && s[i+1] != '\n':
 			b.WriteByte(' ')
+		case !wild(r) || r == unicode.ReplacementChar:
+			b.WriteRune(r)
 		}
-		_, n := utf8.DecodeRuneInString(s[i:])
 		i += n
 	}
 	return b.String()
 }
 
+// wild reports whether Tame may have to change r.
 func wild(r rune) bool {
-	return r < ' ' || r >= 0x7f && r < 0xa0 || r == unicode.ReplacementChar || unicode.Is(unicode.Bidi_Control, r) || r == 0x2028 || r == 0x2029
+	return r < ' ' && r != '\t' || r >= 0x7f && r < 0xa0 || r == unicode.ReplacementChar || unicode.Is(unicode.Bidi_Control, r) || r == 0x2028 || r == 0x2029
 }
 
-// escape returns the length of the escape sequence at the start of s, as ECMA-48
-// has them: CSI ends with a byte of @ to ~, strings (OSC, DCS, …) end with BEL or ST.
-func escape(s string) int {
-	if len(s) < 2 {
-		return len(s)
+// escape returns the length of the control sequence at the start of s, which
+// begins with the rune r of n bytes, as ECMA-48 has them: CSI ends with a byte of
+// @ to ~, and strings (OSC, DCS, …) with BEL, ST or CAN; one that does not end is
+// as long as s. Introducers come as ESC and a letter, or as one character of C1.
+func escape(s string, r rune, n int) int {
+	if r == 0x1b {
+		if len(s) < 2 {
+			return 1
+		}
+		if r = rune(s[1]) + 0x40; s[1] < '@' || s[1] > '_' {
+			i := 1 // such as ESC ( B, or an escape before something else
+			for i < len(s) && s[i] >= ' ' && s[i] <= '/' {
+				i++
+			}
+			if i < len(s) && s[i] >= '0' && s[i] <= '~' {
+				i++
+			}
+			return i
+		}
+		n = 2
 	}
-	switch s[1] {
-	case '[':
-		for i := 2; i < len(s); i++ {
+	switch r {
+	case 0x9b:
+		for i := n; i < len(s); i++ {
 			if s[i] >= '@' && s[i] <= '~' {
 				return i + 1
 			}
+			if s[i] < ' ' || s[i] >= 0x7f { // not part of a sequence: it is broken off
+				return i
+			}
 		}
 		return len(s)
-	case ']', 'P', 'X', '^', '_':
-		for i := 2; i < len(s); i++ {
-			if s[i] == 7 {
+	case 0x90, 0x98, 0x9d, 0x9e, 0x9f:
+		for i := n; i < len(s); i++ {
+			switch {
+			case s[i] == 7 || s[i] == 0x18:
 				return i + 1
-			}
-			if s[i] == 0x1b && i+1 < len(s) && s[i+1] == '\\' {
+			case s[i] == 0x1b && i+1 < len(s) && s[i+1] == '\\':
+				return i + 2
+			case s[i] == 0xc2 && i+1 < len(s) && s[i+1] == 0x9c:
 				return i + 2
 			}
 		}
 		return len(s)
 	}
-	return 2
+	return n
 }

@@ -54,7 +54,7 @@ func (t *terminal) event(ev pipeline.Event) {
 		}
 	case pipeline.EventProgress:
 		if show = false; i >= 0 {
-			t.steps[i].doing = ev.Task + " " + bytes(ev.Done, ev.Total)
+			t.steps[i].doing = ev.Task + " " + amount(ev.Done, ev.Total)
 		}
 	case pipeline.EventNote:
 		if i >= 0 {
@@ -68,7 +68,7 @@ func (t *terminal) event(ev pipeline.Event) {
 			t.steps = slices.Delete(t.steps, i, i+1)
 		}
 	}
-	if text := line(ev); show && text != "" {
+	if text := Line(ev); show && text != "" {
 		b.WriteString(colour(ev, t.fit(text)) + "\n")
 	}
 	t.drawn = 0
@@ -85,6 +85,7 @@ func (t *terminal) event(ev pipeline.Event) {
 
 // fit cuts s to the width of the terminal, so that one line stays one line.
 func (t *terminal) fit(s string) string {
+	s = strings.ReplaceAll(s, "\t", "    ")
 	width := t.width()
 	if width <= 0 || utf8.RuneCountInString(s) < width {
 		return s
@@ -109,7 +110,7 @@ func colour(ev pipeline.Event, s string) string {
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
 }
 
-func bytes(done, total int64) string {
+func amount(done, total int64) string {
 	if total > 0 {
 		return size(done) + " of " + size(total)
 	}

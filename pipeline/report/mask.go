@@ -1,0 +1,214 @@
+package report
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"html"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/slipway-ci/slipway/pipeline"
+)
+
+// Shortest is how many bytes a secret has at least: hiding a shorter one would
+// hide half of every text, and tell what it is.
+const Shortest = 4
+
+// hidden stands where a secret was.
+const hidden = "***"
+
+// Mask returns a sink that hides secrets before next sees them, and tames what
+// is not trusted first: control sequences could stand inside a secret and be
+// taken out later.
+func Mask(next pipeline.Sink, secrets ...string) pipeline.Sink {
+	m := newMasker(secrets)
+	clean := func(s string) string { return m.mask(Tame(s)) }
+	return func(ev pipeline.Event) {
+		ev.Text, ev.Task, ev.Cure = clean(ev.Text), clean(ev.Task), clean(ev.Cure)
+		next(ev)
+	}
+}
+
+// MaskWriter returns a writer that hides secrets, also when they come in several
+// writes: what may be the beginning of one is held back until it is known, or
+// its line ends.
+func MaskWriter(w io.Writer, secrets ...string) io.Writer {
+	m := newMasker(secrets)
+	if len(m.words) == 0 {
+		return w
+	}
+	return &maskWriter{w: w, masker: m}
+}
+
+type maskWriter struct {
+	w      io.Writer
+	masker masker
+	held   []byte
+}
+
+func (m *maskWriter) Write(b []byte) (int, error) {
+	text := string(append(m.held, b...))
+	spans := m.masker.find(text)
+	cut := len(text) - m.masker.begun(text)
+	for _, s := range slices.Backward(spans) { // one that the cut would split waits, too
+		if s.from < cut && cut < s.to {
+			cut = s.from
+		}
+	}
+	m.held = []byte(text[cut:])
+	if _, err := io.WriteString(m.w, m.masker.mask(text[:cut])); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// A masker hides secrets in text, in every form in which they may stand there.
+type masker struct{ words []string }
+
+// newMasker returns a masker for secrets; of those with several lines, each line
+// is one, too. No word has a line end or begins or ends with a space.
+func newMasker(secrets []string) masker {
+	var m masker
+	for _, s := range secrets {
+		for _, form := range []string{s, strings.TrimSpace(s)} {
+			m.add(form)
+		}
+		for line := range strings.Lines(s) {
+			m.add(strings.TrimSpace(line))
+		}
+	}
+	slices.SortFunc(m.words, func(a, b string) int { return cmp.Or(len(b)-len(a), cmp.Compare(a, b)) })
+	m.words = slices.Compact(m.words)
+	return m
+}
+
+func (m *masker) add(secret string) {
+	if len(secret) < Shortest {
+		return
+	}
+	for _, form := range forms(secret) {
+		for _, w := range []string{form, Tame(form)} {
+			if w = strings.TrimSpace(w); len(w) >= Shortest && !strings.ContainsAny(w, "\r\n") {
+				m.words = append(m.words, w)
+			}
+		}
+	}
+}
+
+// forms returns a secret as others write it: the eleven encodings that the
+// runner of GitHub Actions knows (its ValueEncoders.cs), those of Go's own
+// encoders, and hexadecimal.
+func forms(s string) []string {
+	quoted := func(escapeHTML bool) string {
+		var b bytes.Buffer
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(escapeHTML)
+		_ = enc.Encode(s) // text always encodes
+		return strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(b.String()), `"`), `"`)
+	}
+	list := []string{
+		s, quoted(true), quoted(false),
+		strings.ReplaceAll(s, `"`, `\"`),
+		strings.ReplaceAll(s, "'", "''"), strings.ReplaceAll(s, "'", `'\''`),
+		url.QueryEscape(s), url.PathEscape(s), strings.ReplaceAll(url.QueryEscape(s), "+", "%20"),
+		strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&apos;").Replace(s), html.EscapeString(s),
+		hex.EncodeToString([]byte(s)), strings.ToUpper(hex.EncodeToString([]byte(s))),
+	}
+	for shift := range min(3, len(s)) { // as base64 has it inside a longer text
+		end := base64.RawStdEncoding.EncodeToString([]byte(s[shift:]))
+		inner := end[:len(s[shift:])/3*4] // the rest depends on what follows
+		list = append(list, end, inner)
+	}
+	for _, b := range list[len(list)-2*min(3, len(s)):] {
+		list = append(list, strings.NewReplacer("+", "-", "/", "_").Replace(b))
+	}
+	if len(s) > 8 && s[0] == '"' && s[len(s)-1] == '"' {
+		list = append(list, s[1:len(s)-1])
+	}
+	return append(list, ampersands(s)...)
+}
+
+// ampersands returns the parts in which PowerShell shows a secret with & in it,
+// with colours between them.
+func ampersands(s string) []string {
+	first, second := strings.LastIndexByte(s, '&')+1, strings.LastIndexByte(s, '&')+1
+	if i := strings.Index(s, "&+"); i >= 0 {
+		first = i + 2
+		second = min(first+1, len(s))
+	}
+	var parts []string
+	for _, part := range []string{s[:first], s[second:]} {
+		if first > 0 && len(part) >= 6 {
+			parts = append(parts, part)
+		}
+	}
+	return parts
+}
+
+// A span is a part of a text.
+type span struct{ from, to int }
+
+// find returns where secrets stand in text, in order; those that touch or
+// overlap are one.
+func (m masker) find(text string) []span {
+	var all []span
+	for _, w := range m.words {
+		own := len(all)
+		for at := 0; ; {
+			i := strings.Index(text[at:], w)
+			if i < 0 {
+				break
+			}
+			all = grow(all, own, span{at + i, at + i + len(w)})
+			at += i + 1
+		}
+	}
+	slices.SortFunc(all, func(a, b span) int { return a.from - b.from })
+	merged := all[:0]
+	for _, s := range all {
+		merged = grow(merged, 0, s)
+	}
+	return merged
+}
+
+// grow appends s to spans, or to the last of them from there on, if they touch.
+func grow(spans []span, from int, s span) []span {
+	if n := len(spans); n > from && s.from <= spans[n-1].to {
+		spans[n-1].to = max(spans[n-1].to, s.to)
+		return spans
+	}
+	return append(spans, s)
+}
+
+func (m masker) mask(text string) string {
+	spans := m.find(text)
+	if len(spans) == 0 {
+		return text
+	}
+	var b strings.Builder
+	at := 0
+	for _, s := range spans {
+		b.WriteString(text[at:s.from] + hidden)
+		at = s.to
+	}
+	return b.String() + text[at:]
+}
+
+// begun returns how many bytes at the end of text may be the beginning of a
+// secret.
+func (m masker) begun(text string) int {
+	most := 0
+	for _, w := range m.words {
+		for n := min(len(w)-1, len(text)); n > most; n-- {
+			if strings.HasSuffix(text, w[:n]) {
+				most = n
+			}
+		}
+	}
+	return most
+}

@@ -1,0 +1,77 @@
+package report_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"html"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/slipway-ci/slipway/pipeline"
+	"github.com/slipway-ci/slipway/pipeline/report"
+)
+
+func TestMask(t *testing.T) {
+	mask := func(text string, secrets ...string) string {
+		var got pipeline.Event
+		report.Mask(func(ev pipeline.Event) { got = ev }, secrets...)(pipeline.Event{Text: text})
+		return got.Text
+	}
+	for _, tt := range []struct{ name, in, want string }{
+		{"as it is", "pw=hunter2-two!", "pw=***!"},
+		{"lines of it", "line one, line two", "***, ***"},
+		{"sequence inside", "hun\x1b[0mter2-two", "***"},
+		{"overlapping", "abcdefgh", "***"},
+		{"repeated", "xyxyxyx", "***"},
+		{"nothing", "harm\tless ✓", "harm\tless ✓"},
+	} {
+		if got := mask(tt.in, "hunter2-two", "line one\nline two\n", "abcdef", "defgh", "xyxyx", "", "ab"); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	if got := mask("a\x1b[2Jb"); got != "ab" {
+		t.Errorf("without secrets, got %q", got)
+	}
+}
+
+// awkward are secrets that every encoding changes.
+var awkward = []string{"hunter2-two", `"q&uo'te<d>+\/ p%`, "pässwörd=ü~", "p1-part&+xpart2&part3", "tab\tand\x01ctl", "AAAAAAAA"}
+
+// encoded returns s as programs print it.
+func encoded(s string) map[string]string {
+	quoted, _ := json.Marshal(s)
+	forms := map[string]string{
+		"raw": s, "json": strings.Trim(string(quoted), `"`), "query": url.QueryEscape(s), "path": url.PathEscape(s),
+		"xml": html.EscapeString(s), "hex": hex.EncodeToString([]byte(s)), "url base64": base64.URLEncoding.EncodeToString([]byte(s)),
+		"shell": strings.ReplaceAll(s, "'", `'\''`),
+	}
+	for _, before := range []string{"", "u:", "u"} {
+		forms["base64 after "+before] = base64.StdEncoding.EncodeToString([]byte(before + s + "!"))
+	}
+	return forms
+}
+
+// TestMaskWriter writes secrets in every form, split at every offset.
+func TestMaskWriter(t *testing.T) {
+	for _, secret := range awkward {
+		for name, form := range encoded(secret) {
+			text := "before " + form + " after\n"
+			for cut := range len(text) {
+				var b bytes.Buffer
+				w := report.MaskWriter(&b, secret, "before the end")
+				for _, part := range []string{text[:cut], text[cut:]} {
+					if n, err := w.Write([]byte(part)); n != len(part) || err != nil {
+						t.Fatal(n, err)
+					}
+				}
+				got := b.String()
+				if !strings.HasPrefix(got, "before ") || !strings.HasSuffix(got, " after\n") || !strings.Contains(got, "***") || len(got)-len("before *** after\n") > 2*len("abcd") {
+					t.Fatalf("%s of %q, cut at %d: got %q", name, secret, cut, got)
+				}
+			}
+		}
+	}
+}
