@@ -6,7 +6,7 @@
 //
 // The meaning of each kind, and the interfaces through which it reaches the
 // world: [Inputs], [Builder], [Registry], [Executor], [Memory], [Copier],
-// [Renderer], [Cluster], [Rollout]. Each is declared in the file that uses it.
+// [Renderer], [Validator], [Cluster], [Rollout]. Each is declared in the file that uses it.
 //
 // # May touch
 //
@@ -18,15 +18,16 @@ import "github.com/slipway-ci/slipway/pipeline"
 
 // Tools is what stages work with. Main fills it in; tests use stagestest.
 type Tools struct {
-	Inputs   Inputs
-	Builder  Builder
-	Registry Registry
-	Executor Executor
-	Memory   Memory
-	Copier   Copier
-	Renderer Renderer
-	Cluster  Cluster
-	Rollout  Rollout
+	Inputs    Inputs
+	Builder   Builder
+	Registry  Registry
+	Executor  Executor
+	Memory    Memory
+	Copier    Copier
+	Renderer  Renderer
+	Validator Validator
+	Cluster   Cluster
+	Rollout   Rollout
 }
 
 // Kinds returns the kinds of stage slipway knows, using t.
@@ -42,7 +43,7 @@ func Kinds(t Tools) []pipeline.Kind {
 			return &Copy{registry: t.Registry, copier: t.Copier}
 		}},
 		{Name: "render", Summary: "write manifests with the digests of images to a file", New: func() pipeline.Planner {
-			return &Render{renderer: t.Renderer, registry: t.Registry}
+			return &Render{renderer: t.Renderer, validator: t.Validator, registry: t.Registry}
 		}},
 		{Name: "deploy", Summary: "render manifests, apply them and prove what runs", New: func() pipeline.Planner {
 			return new(Deploy).With(t)
