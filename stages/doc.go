@@ -6,7 +6,8 @@
 //
 // The meaning of each kind, and the interfaces through which it reaches the
 // world: [Inputs], [Builder], [Registry], [Executor], [Memory], [Copier],
-// [Renderer], [Validator], [Cluster], [Rollout]. Each is declared in the file that uses it.
+// [Renderer], [Validator], [Cluster], [Rollout], [Prober],
+// [Proxy]. Each is declared in the file that uses it.
 //
 // # May touch
 //
@@ -28,6 +29,8 @@ type Tools struct {
 	Validator Validator
 	Cluster   Cluster
 	Rollout   Rollout
+	Prober    Prober
+	Proxy     Proxy
 }
 
 // Kinds returns the kinds of stage slipway knows, using t.
@@ -37,7 +40,7 @@ func Kinds(t Tools) []pipeline.Kind {
 			return &Build{inputs: t.Inputs, builder: t.Builder, registry: t.Registry, copier: t.Copier}
 		}},
 		{Name: "exec", Summary: "run a command in an image", New: func() pipeline.Planner {
-			return &Exec{executor: t.Executor, memory: t.Memory, registry: t.Registry}
+			return new(Exec).With(t)
 		}},
 		{Name: "copy", Summary: "put an image into a repository", New: func() pipeline.Planner {
 			return &Copy{registry: t.Registry, copier: t.Copier}
@@ -47,6 +50,9 @@ func Kinds(t Tools) []pipeline.Kind {
 		}},
 		{Name: "deploy", Summary: "render manifests, apply them and prove what runs", New: func() pipeline.Planner {
 			return new(Deploy).With(t)
+		}},
+		{Name: "verify", Summary: "ask whether what runs does what it should", New: func() pipeline.Planner {
+			return NewVerify(t)
 		}},
 	}
 }

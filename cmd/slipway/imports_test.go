@@ -32,6 +32,7 @@ var imports = map[string][]string{
 	"deploy/kustomize":  {"deploy"},
 	"deploy/schema":     {"deploy"},
 	"deploy/kube":       {"deploy"},
+	"deploy/probe":      {"deploy"},
 	"deploy/rollout":    {"deploy", "deploy/kube"},
 	"docs":              {},
 	"stages":            {"pipeline", "buildkit", "deploy"},
@@ -39,7 +40,7 @@ var imports = map[string][]string{
 	"cmd/slipway": {
 		"pipeline", "pipeline/syntax", "pipeline/expr", "pipeline/facts", "pipeline/engine", "pipeline/report", "pipeline/github", "pipeline/draft",
 		"buildkit", "buildkit/inputs", "buildkit/solve", "buildkit/embed", "buildkit/registry",
-		"deploy", "deploy/kustomize", "deploy/schema", "deploy/kube", "deploy/rollout", "stages", "docs",
+		"deploy", "deploy/kustomize", "deploy/schema", "deploy/kube", "deploy/probe", "deploy/rollout", "stages", "docs",
 	},
 }
 

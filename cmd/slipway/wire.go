@@ -17,6 +17,7 @@ import (
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/deploy/kube"
 	"github.com/slipway-ci/slipway/deploy/kustomize"
+	"github.com/slipway-ci/slipway/deploy/probe"
 	"github.com/slipway-ci/slipway/deploy/rollout"
 	"github.com/slipway-ci/slipway/deploy/schema"
 	"github.com/slipway-ci/slipway/stages"
@@ -66,6 +67,8 @@ func (a *app) world() *world {
 		Renderer:  new(renderer),
 		Validator: &schema.Validator{Version: a.flags.kubeVersion, Ask: w.cluster.Version},
 		Cluster:   identified{w.cluster},
+		Prober:    probe.Prober{},
+		Proxy:     w.cluster,
 		Rollout:   &rollout.Watcher{Cluster: w.cluster, Resolver: w.images, Log: a.log()},
 	}
 	return w
