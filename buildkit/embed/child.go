@@ -20,6 +20,7 @@ const (
 	childName  = "slipway-solver"
 	roleMapped = "mapped" // wait until user ids are mapped, then serve
 	roleServe  = "serve"
+	roleTry    = "try" // make a user namespace fit, and say how it went
 )
 
 // What goes over the control socket besides JSON.
@@ -72,6 +73,8 @@ func child(args []string) error {
 		return awaitMap()
 	case roleServe:
 		return serveParent()
+	case roleTry:
+		return tryMounts()
 	}
 	return fmt.Errorf("unknown part %q", args[0])
 }

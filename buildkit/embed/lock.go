@@ -24,6 +24,7 @@ const lockPoll = 50 * time.Millisecond
 type lock struct {
 	file   *os.File
 	holder string // names the holder, for those who wait
+	throw  string // a folder that is removed with it; empty for none
 }
 
 // A holder is what the file beside a lock says.
@@ -37,12 +38,22 @@ func (s *Solver) lock(ctx context.Context, dir string) (*lock, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
+	if s.Isolated {
+		others, err := lockIsolated(filepath.Dir(filepath.Dir(dir)))
+		if err != nil {
+			return nil, err
+		}
+		defer others.Close()
+	}
 	// The name is buildkitd's, so that the two exclude each other.
 	file, err := os.OpenFile(filepath.Join(dir, "buildkitd.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	l := &lock{file: file, holder: filepath.Join(dir, "holder.json")}
+	if s.Isolated {
+		l.throw = filepath.Dir(dir)
+	}
 	if err := s.acquire(ctx, dir, l); err != nil {
 		file.Close()
 		return nil, err
@@ -97,5 +108,9 @@ func (s *Solver) acquire(ctx context.Context, dir string, l *lock) error {
 // release gives the folder free. The file stays: removing it would let two
 // processes hold a lock of the same name.
 func (l *lock) release() error {
-	return errors.Join(os.Remove(l.holder), l.file.Close())
+	err := os.Remove(l.holder)
+	if l.throw != "" {
+		err = os.RemoveAll(l.throw)
+	}
+	return errors.Join(err, l.file.Close())
 }

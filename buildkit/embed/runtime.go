@@ -18,6 +18,12 @@ import (
 	"github.com/slipway-ci/slipway/buildkit"
 )
 
+// HasRunc reports whether this binary brings a runc of its own.
+func HasRunc() bool {
+	_, err := fs.Stat(binaries, filepath.Join("bin", runtime.GOARCH, "runc.gz"))
+	return err == nil
+}
+
 // findRunc returns the path of a runc: the one inside this binary, unpacked
 // once, or the one on the PATH if this binary was built without.
 func findRunc(state string) (string, error) {

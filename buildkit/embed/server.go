@@ -39,7 +39,9 @@ const (
 
 // A config says how a solver runs. It is sent to the child as JSON.
 type config struct {
-	Root         string   // of the state; locked by us
+	State        string   // the state folder
+	Root         string   // of what is ours in it; locked by us
+	Isolated     bool     // Root is removed in the end
 	Runc         string   // path
 	Rootless     bool     // we are root of a user namespace
 	SingleID     bool     // with one user id in it
@@ -72,6 +74,7 @@ func startServer(ctx context.Context, cfg config) (_ *server, err error) {
 	if err := sweep(ctx, cfg); err != nil {
 		return nil, err
 	}
+	sweepIsolated(ctx, cfg)
 	life, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	s := &server{cfg: cfg, runs: newRuns()}
 	defer func() {
@@ -166,8 +169,14 @@ func (s *server) close() error { return s.end() }
 func (s *server) shutdown(ctx context.Context) error {
 	within(handlersTime, s.grpc.Stop)
 	s.runs.wait(commandsTime)
-	s.prune(ctx)
-	return errors.Join(s.ctl.Close(), s.disk.close(), sweep(ctx, s.cfg))
+	if !s.cfg.Isolated {
+		s.prune(ctx)
+	}
+	err := errors.Join(s.ctl.Close(), s.disk.close(), sweep(ctx, s.cfg))
+	if s.cfg.Isolated {
+		err = errors.Join(err, empty(s.cfg.Root))
+	}
+	return err
 }
 
 // prune keeps the cache within bounds: BuildKit's own default policy, but short.

@@ -22,6 +22,7 @@ import (
 // parts of it for as long as the process lives.
 type Solver struct {
 	State        string                    // folder for caches; empty means slipway in the user's cache folder
+	Isolated     bool                      // use a state of its own below State, which Close removes; nothing is waited for
 	PlainHTTP    []string                  // registries spoken to without TLS; those on loopback always are
 	Entitlements []string                  // what a build may ask for besides the host's network, such as "security.insecure"
 	Wait         time.Duration             // how long to wait while another process uses State; zero means until the context ends
@@ -83,7 +84,12 @@ func (s *Solver) start(ctx context.Context) (running, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := config{Runc: runc, PlainHTTP: s.PlainHTTP, Entitlements: s.Entitlements, Debug: s.Log != nil}
+	cfg := config{State: state, Isolated: s.Isolated, Runc: runc, PlainHTTP: s.PlainHTTP, Entitlements: s.Entitlements, Debug: s.Log != nil}
+	if s.Isolated {
+		if state, err = isolate(state); err != nil {
+			return nil, err
+		}
+	}
 	if isAdmin() && !userns.RunningInUserNS() {
 		return s.startHere(ctx, state, cfg)
 	}

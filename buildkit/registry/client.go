@@ -149,11 +149,7 @@ func (c *Client) session(ctx context.Context, repo repository, scope string, pul
 	if s.client != nil {
 		return s.client, nil
 	}
-	keychain := c.Keychain
-	if keychain == nil {
-		keychain = authn.DefaultKeychain
-	}
-	auth, err := authn.Resolve(ctx, keychain, repo)
+	auth, err := authn.Resolve(ctx, c.keychain(), repo)
 	if err != nil {
 		return nil, fmt.Errorf("credentials: %w", err)
 	}

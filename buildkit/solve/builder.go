@@ -21,6 +21,7 @@ type Builder struct {
 	conn   *client.Client
 	first  chan net.Conn // holds the connection that was dialled ahead, until gRPC takes it
 	docker dockerConfig
+	others *fleetStore // of a Fleet that it belongs to; nil: it stands alone
 }
 
 // client returns the one client. It dials before gRPC does: gRPC would give up

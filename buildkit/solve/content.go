@@ -129,6 +129,11 @@ func (b *Builder) locate(ctx context.Context, img buildkit.Image) (location, err
 	case img.Repository != "":
 		return location{ref: img.Repository + "@" + img.Digest, registry: true}, nil
 	}
+	if b.others != nil {
+		if whole, err := hasAll(ctx, b.others.fleet.contents(), ocispecs.Descriptor{Digest: digest.Digest(img.Digest)}); err != nil || whole {
+			return location{ref: storeName + "@" + img.Digest}, err
+		}
+	}
 	return location{}, fmt.Errorf("image %s is not in the builder any more and was not pushed (build it again): %w",
 		buildkit.Short(img.Digest), buildkit.ErrNotFound)
 }
@@ -142,8 +147,12 @@ func (b *Builder) store(ctx context.Context) (content.Store, error) {
 	return proxy.NewContentStore(c.ContentClient()), nil
 }
 
-// stores offers the builder's content store to a session.
+// stores offers the builder's content store to a session, or that of all
+// builders of a fleet.
 func (b *Builder) stores(ctx context.Context) (map[string]content.Store, error) {
+	if b.others != nil {
+		return map[string]content.Store{storeName: b.others}, nil
+	}
 	store, err := b.store(ctx)
 	return map[string]content.Store{storeName: store}, err
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/slipway-ci/slipway/deploy/schema"
+	"github.com/slipway-ci/slipway/buildkit/solve"
 	"github.com/slipway-ci/slipway/pipeline"
 	"github.com/slipway-ci/slipway/pipeline/github"
 	"github.com/slipway-ci/slipway/pipeline/report"
@@ -46,10 +46,12 @@ type flags struct {
 	verbose     bool
 
 	kubeconfig, context, namespace string
-	kubeVersion                    string
 	takeFrom                       []string
 	plainHTTP                      []string
 	state                          string
+	isolated                       bool
+	builders                       []string
+	builderCert                    solve.Certificate
 }
 
 // main runs one command and returns the exit code.
@@ -73,13 +75,13 @@ Green means the digest you built is what runs. Red tells you why.`,
 		return usagef("%w (see %s --help)", err, c.CommandPath())
 	})
 	root.PersistentFlags().BoolVarP(&a.flags.verbose, "verbose", "v", false, "write what developers of slipway want to know")
-	root.AddCommand(a.init(), a.validate(), a.explain(), a.environments(), a.schema(), a.graph(), a.plan(), a.run(), a.build(), a.deploy(), a.render(), a.registry(), a.version())
+	root.AddCommand(a.init(), a.validate(), a.explain(), a.environments(), a.schema(), a.graph(), a.plan(), a.run(), a.build(), a.deploy(), a.render(), a.registry(), a.cache(), a.doctor(), a.version())
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
 		if err := a.twins(c.Flags()); err != nil {
 			return err
 		}
-		if err := schema.CheckVersion(a.flags.kubeVersion); err != nil && a.flags.kubeVersion != "" {
-			return usagef("--kube-version %w", err)
+		if _, err := a.remotes(); err != nil {
+			return err
 		}
 		return a.checkOutput(c)
 	}
@@ -101,6 +103,9 @@ Green means the digest you built is what runs. Red tells you why.`,
 	}
 	report.Errors(a.mask(a.stderr), err, readSource)
 	a.annotate(err)
+	if code == exitCannotBuild {
+		fmt.Fprintln(a.stderr, "see also: slipway doctor")
+	}
 	if known := explained(err); known != "" && code == exitUsage {
 		fmt.Fprintf(a.stderr, "see also: slipway explain %s\n", known)
 	}
@@ -166,7 +171,6 @@ func (a *app) clusterFlags(c *cobra.Command) {
 	f.StringVar(&a.flags.kubeconfig, "kubeconfig", "", "path of the kubeconfig")
 	f.StringVar(&a.flags.context, "context", "", "context of the kubeconfig")
 	f.StringSliceVar(&a.flags.takeFrom, "take-from", nil, "field managers whose fields are taken over, such as kubectl-client-side-apply")
-	f.StringVar(&a.flags.kubeVersion, "kube-version", "", "the `VERSION` of Kubernetes that manifests are checked for, such as 1.33 (default: the cluster's, or "+schema.Newest+")")
 	f.StringVarP(&a.flags.namespace, "namespace", "n", "", "namespace of objects that name none")
 }
 
@@ -180,8 +184,7 @@ func (a *app) runFlags(c *cobra.Command) *cobra.Command {
 	f := c.Flags()
 	f.IntVar(&a.flags.parallel, "parallel", 0, "how many stages run at once; 0 means as many as can")
 	f.StringVar(&a.flags.progress, "progress", "auto", "auto, tty, plain, github, rawjson or quiet")
-	f.StringVar(&a.flags.state, "state", "", "folder for the state of builds (default: slipway in the user's cache folder)")
-	return c
+	return a.builderFlags(c)
 }
 
 // outputFlag adds the flag that chooses how data is written: as text, or as one

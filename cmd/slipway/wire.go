@@ -4,36 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"os"
 	"path/filepath"
 
 	"k8s.io/klog/v2"
 
-	"github.com/slipway-ci/slipway/buildkit"
 	"github.com/slipway-ci/slipway/buildkit/inputs"
 	"github.com/slipway-ci/slipway/buildkit/registry"
 	"github.com/slipway-ci/slipway/buildkit/solve"
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/deploy/kube"
 	"github.com/slipway-ci/slipway/deploy/kustomize"
-	"github.com/slipway-ci/slipway/deploy/probe"
 	"github.com/slipway-ci/slipway/deploy/rollout"
-	"github.com/slipway-ci/slipway/deploy/schema"
 	"github.com/slipway-ci/slipway/stages"
 )
-
-// A solver is something that builds. It starts when it is first dialled.
-type solver interface {
-	Dial(ctx context.Context) (net.Conn, error)
-	Close() error
-}
 
 // A world is the real builder, registry and cluster, joined. Nothing in it
 // connects before it is needed. It is the only place where one meets another.
 type world struct {
-	solver  solver
-	builder *solve.Builder
+	state   string // the folder for the state of builds
+	members []*solve.Member
+	builder builder
+	close   []func() error
 	images  *registry.Client
 	cluster *kube.Cluster
 	tools   stages.Tools
@@ -41,17 +32,10 @@ type world struct {
 
 // world joins what the flags ask for.
 func (a *app) world() *world {
-	state := a.flags.state
-	if state == "" {
-		if cache, err := os.UserCacheDir(); err == nil {
-			state = filepath.Join(cache, "slipway")
-		} else {
-			state = filepath.Join(os.TempDir(), fmt.Sprintf("slipway-%d", os.Getuid()))
-		}
-	}
+	state := a.state()
 	klog.SetSlogLogger(a.log()) // client-go writes to stderr otherwise
-	w := &world{solver: newSolver(state, a.flags.plainHTTP, a.waiting, a.log())}
-	w.builder = &solve.Builder{Dial: w.solver.Dial}
+	w := &world{state: state}
+	a.addBuilders(w)
 	w.images = &registry.Client{PlainHTTP: a.flags.plainHTTP, Content: w.builder, Log: a.log()}
 	w.cluster = &kube.Cluster{Kubeconfig: a.flags.kubeconfig, Context: a.flags.context, Namespace: a.flags.namespace, TakeFrom: a.flags.takeFrom, Log: a.log()}
 	w.tools = stages.Tools{
@@ -59,27 +43,25 @@ func (a *app) world() *world {
 			img, err := w.images.Resolve(ctx, ref)
 			return img.Digest, err
 		}},
-		Builder:   w.builder,
-		Executor:  w.builder,
-		Registry:  w.images,
-		Copier:    w.images,
-		Memory:    &inputs.Memory{Dir: filepath.Join(state, "passed")},
-		Renderer:  new(renderer),
-		Validator: &schema.Validator{Version: a.flags.kubeVersion, Ask: w.cluster.Version},
-		Cluster:   identified{w.cluster},
-		Prober:    probe.Prober{},
-		Proxy:     w.cluster,
-		Rollout:   &rollout.Watcher{Cluster: w.cluster, Resolver: w.images, Log: a.log()},
+		Builder:  w.builder,
+		Executor: w.builder,
+		Registry: w.images,
+		Copier:   w.images,
+		Memory:   &inputs.Memory{Dir: filepath.Join(state, "passed")},
+		Renderer: new(renderer),
+		Cluster:  identified{w.cluster},
+		Rollout:  &rollout.Watcher{Cluster: w.cluster, Resolver: w.images, Log: a.log()},
 	}
 	return w
 }
 
 // Close ends what was started.
-func (w *world) Close() error { return errors.Join(w.builder.Close(), w.solver.Close()) }
-
-// waiting tells the user whose lock keeps us.
-func (a *app) waiting(lock *buildkit.LockError) {
-	fmt.Fprintf(a.stderr, "waiting: %v\n", lock)
+func (w *world) Close() error {
+	var errs []error
+	for _, end := range w.close {
+		errs = append(errs, end())
+	}
+	return errors.Join(errs...)
 }
 
 // renderer joins the two halves of kustomize.

@@ -14,7 +14,6 @@ type source struct {
 	line            int
 	kind            string
 	namespace, name string
-	body            *yaml.Node // nil: it is generated
 }
 
 // origin returns where an object comes from. Kustomize could tell the file by
@@ -22,11 +21,11 @@ type source struct {
 // the documents that kustomizations list as resources are searched. A prefix
 // or suffix leaves the name in the object's; where two documents fit equally
 // well, neither is returned.
-func origin(sources map[string][]source, o deploy.Object) (found source, ok bool) {
+func origin(sources map[string][]source, o deploy.Object) (file string, line int) {
 	var best []source
 	rank := func(s source) int {
 		score := 2 * len(s.name)
-		if s.namespace == o.Namespace() {
+		if s.namespace != "" && s.namespace == o.Namespace() {
 			score++
 		}
 		return score
@@ -41,9 +40,9 @@ func origin(sources map[string][]source, o deploy.Object) (found source, ok bool
 		}
 	}
 	if len(best) != 1 {
-		return source{}, false
+		return "", 0
 	}
-	return best[0], true
+	return best[0].file, best[0].line
 }
 
 // sources returns all that objects may come from, by kind.
@@ -69,7 +68,7 @@ func (g *guard) sourcesIn(path string, f *file) []source {
 				}
 				for _, generator := range generators.Content {
 					if name := field(generator, "name"); name != nil {
-						found = append(found, source{f.name, name.Line, kind, text(generator, "namespace"), name.Value, nil})
+						found = append(found, source{f.name, name.Line, kind, text(generator, "namespace"), name.Value})
 					}
 				}
 			}
@@ -82,7 +81,7 @@ func (g *guard) sourcesIn(path string, f *file) []source {
 	for _, doc := range f.docs {
 		for _, body := range bodies(doc) {
 			metadata := field(body, "metadata")
-			found = append(found, source{f.name, body.Line, text(body, "kind"), text(metadata, "namespace"), text(metadata, "name"), body})
+			found = append(found, source{f.name, body.Line, text(body, "kind"), text(metadata, "namespace"), text(metadata, "name")})
 		}
 	}
 	return found

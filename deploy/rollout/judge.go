@@ -63,9 +63,7 @@ func judge(now time.Time, w workload, s *snapshot, table []rule) outcome {
 			continue
 		}
 		o.rank = rank
-		o = o.turnRed(r, f)
-		o.verdict.File, o.verdict.Line = w.object.Where(o.verdict.Field(w.object))
-		return o
+		return o.turnRed(r, f)
 	}
 	if early != "" {
 		o.message += ": " + early
