@@ -5,7 +5,7 @@
 //
 // # Owns
 //
-// [Object], [Set], [Pin], [Change], [Status], [Verdict], the order of objects,
+// [Object] and [Path], [Set], [Pin], [Change], [Status], [Verdict], the order of objects,
 // the pinning of images, and the errors that others tell apart.
 //
 // # May touch

@@ -47,6 +47,33 @@ func (e *ObjectError) Error() string {
 
 func (e *ObjectError) Unwrap() error { return e.Err }
 
+// A FieldError is something wrong with one field of an object, which the API
+// server would refuse.
+type FieldError struct {
+	Object Object
+	Path   Path
+	Code   string // stable, such as "unknown-field"; programs may match it
+	Err    error
+}
+
+func (e *FieldError) Error() string {
+	where := ""
+	if file, line := e.Object.Where(e.Path); file != "" && line > 0 {
+		where = fmt.Sprintf("%s:%d: ", file, line)
+	}
+	return where + e.Text()
+}
+
+// Text returns the error without its place.
+func (e *FieldError) Text() string {
+	if len(e.Path) == 0 {
+		return fmt.Sprintf("%s: %v", e.Object, e.Err)
+	}
+	return fmt.Sprintf("%s: %s: %v", e.Object, e.Path, e.Err)
+}
+
+func (e *FieldError) Unwrap() error { return e.Err }
+
 // A ConflictError says that fields of an object belong to others, who gave them other values.
 type ConflictError struct {
 	Fields []OwnedField

@@ -3,6 +3,8 @@ package deploy
 import (
 	"cmp"
 	"maps"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -11,6 +13,68 @@ type Object struct {
 	Body map[string]any // as JSON has it
 	File string         // the file it was rendered from, relative to the pipeline file; empty while unknown
 	Line int            // where the object begins in File, from 1; zero while unknown
+
+	Source Source // where its fields stand; nil: only File and Line are known
+}
+
+// A Source knows where fields of an object are written.
+type Source interface {
+	// Locate returns the file and line of what stands at path in o, or of the
+	// nearest thing around it that is written somewhere.
+	Locate(o Object, path Path) (file string, line int)
+}
+
+// A Path leads to a field: names of fields, and places in lists from 0.
+type Path []string
+
+// ParsePath returns the path of a text such as "spec.containers[0].image".
+func ParsePath(text string) Path {
+	var path Path
+	if text == "" {
+		return nil
+	}
+	for _, part := range strings.Split(text, ".") {
+		name, rest, _ := strings.Cut(part, "[")
+		if name != "" {
+			path = append(path, name)
+		}
+		for rest != "" {
+			var index string
+			index, rest, _ = strings.Cut(rest, "]")
+			path = append(path, strings.TrimPrefix(index, "["))
+		}
+	}
+	return path
+}
+
+// String returns the path as "spec.containers[0].image".
+func (p Path) String() string {
+	var text strings.Builder
+	for n, name := range p {
+		switch _, err := strconv.Atoi(name); {
+		case err == nil || strings.ContainsAny(name, "./"):
+			text.WriteString("[" + name + "]")
+			continue
+		case n > 0:
+			text.WriteString(".")
+		}
+		text.WriteString(name)
+	}
+	return text.String()
+}
+
+// To returns p and what stands below it.
+func (p Path) To(below ...string) Path { return append(slices.Clip(p), below...) }
+
+// Where returns the file and line of what stands at path, or of the nearest
+// thing around it; of the object itself where nothing more is known.
+func (o Object) Where(path Path) (file string, line int) {
+	if o.Source != nil {
+		if file, line = o.Source.Locate(o, path); file != "" {
+			return file, line
+		}
+	}
+	return o.File, o.Line
 }
 
 // APIVersion returns group and version, such as "apps/v1".
@@ -57,15 +121,22 @@ func (o Object) text(path ...string) string {
 	return s
 }
 
-// Field returns what stands at path, or nil.
+// Field returns what stands at path, or nil. An item of a list is named by its place.
 func (o Object) Field(path ...string) any {
 	var v any = o.Body
 	for _, p := range path {
-		m, ok := v.(map[string]any)
-		if !ok {
+		switch at := v.(type) {
+		case map[string]any:
+			v = at[p]
+		case []any:
+			n, err := strconv.Atoi(p)
+			if err != nil || n < 0 || n >= len(at) {
+				return nil
+			}
+			v = at[n]
+		default:
 			return nil
 		}
-		v = m[p]
 	}
 	return v
 }

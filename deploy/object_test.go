@@ -64,3 +64,57 @@ func TestCompareOrdersWhatOthersNeedFirst(t *testing.T) {
 		}
 	}
 }
+
+// lines is a Source that knows a line for each path.
+type lines map[string]int
+
+func (l lines) Locate(_ deploy.Object, path deploy.Path) (string, int) {
+	for n := len(path); n >= 0; n-- {
+		if line := l[path[:n].String()]; line > 0 {
+			return "patch.yaml", line
+		}
+	}
+	return "", 0
+}
+
+func TestPaths(t *testing.T) {
+	for _, text := range []string{"spec.containers[0].image", "metadata.annotations[a.b/c]", "spec"} {
+		if got := deploy.ParsePath(text).String(); text != "metadata.annotations[a.b/c]" && got != text {
+			t.Errorf("got %s, want %s", got, text)
+		}
+	}
+	if got := (deploy.Path{"metadata", "annotations", "a.b/c"}).String(); got != "metadata.annotations[a.b/c]" {
+		t.Errorf("got %s", got)
+	}
+	if got := (deploy.Path{}).String() + deploy.ParsePath("").String(); got != "" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestVerdictField finds the line that has to be mended, of the container that failed.
+func TestVerdictField(t *testing.T) {
+	o := workload("apps/v1", "Deployment", "spec.template.spec", "init:1", "web:1", "side:1")
+	o.File, o.Line = "web.yaml", 3
+	o.Source = lines{
+		"spec.template.spec.containers[1]": 20, "spec.template.spec.containers[1].image": 21,
+		"spec.template.spec.initContainers[0]": 10, "spec.template.spec.containers[0].readinessProbe": 17,
+	}
+	for _, row := range []struct {
+		code      deploy.Code
+		container string
+		file      string
+		line      int
+	}{
+		{deploy.ImagePull, "c2", "patch.yaml", 21},
+		{deploy.OutOfMemory, "c2", "patch.yaml", 20},
+		{deploy.CrashLoop, "c0", "patch.yaml", 10},
+		{deploy.NeverReady, "c1", "patch.yaml", 17},
+		{deploy.Unscheduled, "", "web.yaml", 3},
+		{deploy.ImagePull, "gone", "web.yaml", 3},
+	} {
+		v := deploy.Verdict{Code: row.code, Container: row.container}
+		if file, line := o.Where(v.Field(o)); file != row.file || line != row.line {
+			t.Errorf("%s of %s: got %s:%d, want %s:%d", row.code, row.container, file, line, row.file, row.line)
+		}
+	}
+}

@@ -100,6 +100,14 @@ func HasPodTemplate(o Object) bool {
 	return ok && slices.Contains([]string{"", "apps", "batch"}, o.Group())
 }
 
+// PodSpec returns where o keeps the spec of its pods, or nil.
+func PodSpec(o Object) Path {
+	if !HasPodTemplate(o) {
+		return nil
+	}
+	return podSpecs[o.Kind()]
+}
+
 // Containers returns the containers of o's pod template, init containers first.
 func Containers(o Object) []Container {
 	if !HasPodTemplate(o) {

@@ -3,6 +3,7 @@ package deploy
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -50,6 +51,26 @@ type Verdict struct {
 	File      string   `json:"file,omitempty"`      // the manifest
 	Line      int      `json:"line,omitempty"`      // in File, from 1
 	LeftAlone bool     `json:"leftAlone,omitempty"` // this run did not change it and pinned nothing of it: it is reported and cannot fail the rollout
+}
+
+// Field returns the field of o, the object that v is about, which usually has
+// to be mended: the image that cannot be pulled, the probe that says no.
+func (v Verdict) Field(o Object) Path {
+	field := map[Code]string{
+		ImagePull: "image", WrongDigest: "image", Unproven: "image",
+		OutOfMemory: "resources.limits.memory", NeverReady: "readinessProbe",
+	}[v.Code]
+	for _, list := range []string{"containers", "initContainers"} {
+		at := PodSpec(o).To(list)
+		items, _ := o.Field(at...).([]any)
+		for n := range items {
+			container := at.To(strconv.Itoa(n))
+			if name, _ := o.Field(container.To("name")...).(string); name == v.Container && name != "" {
+				return container.To(ParsePath(field)...)
+			}
+		}
+	}
+	return nil
 }
 
 // Failed reports whether v fails the rollout. A verdict without a code does not: nothing is certain yet.

@@ -44,10 +44,11 @@ type Deploy struct {
 	Name      string `yaml:"name" doc:"Name of the deployment, to which its inventory belongs. Default: the stage's id."`
 	Namespace string `yaml:"namespace" doc:"Namespace of objects that name none. Default: the environment's."`
 
-	renderer Renderer
-	registry Registry
-	cluster  Cluster
-	rollout  Rollout
+	renderer  Renderer
+	validator Validator
+	registry  Registry
+	cluster   Cluster
+	rollout   Rollout
 }
 
 // Plan renders the manifests and asks the cluster what would change. Digests
@@ -71,6 +72,9 @@ func (d *Deploy) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, 
 	}
 	origins := d.origins(sc, objs)
 	if set.Objects, set.Pins, err = pin(sc, objs, origins); err != nil {
+		return act, err
+	}
+	if err := validate(ctx, d.validator, set.Objects, set.Namespace); err != nil {
 		return act, err
 	}
 	act.Notes = notes(set)
@@ -215,6 +219,6 @@ func tell(env *pipeline.Env, v deploy.Verdict) {
 
 // With returns d with the tools it needs, for those who make one without a file.
 func (d *Deploy) With(t Tools) *Deploy {
-	d.renderer, d.registry, d.cluster, d.rollout = t.Renderer, t.Registry, t.Cluster, t.Rollout
+	d.renderer, d.validator, d.registry, d.cluster, d.rollout = t.Renderer, t.Validator, t.Registry, t.Cluster, t.Rollout
 	return d
 }

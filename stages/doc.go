@@ -6,7 +6,8 @@
 //
 // The meaning of each kind, and the interfaces through which it reaches the
 // world: [Inputs], [Builder], [Registry], [Executor], [Memory], [Copier],
-// [Renderer], [Cluster], [Rollout]. Each is declared in the file that uses it.
+// [Renderer], [Validator], [Cluster], [Rollout], [Prober],
+// [Proxy]. Each is declared in the file that uses it.
 //
 // # May touch
 //
@@ -18,15 +19,18 @@ import "github.com/slipway-ci/slipway/pipeline"
 
 // Tools is what stages work with. Main fills it in; tests use stagestest.
 type Tools struct {
-	Inputs   Inputs
-	Builder  Builder
-	Registry Registry
-	Executor Executor
-	Memory   Memory
-	Copier   Copier
-	Renderer Renderer
-	Cluster  Cluster
-	Rollout  Rollout
+	Inputs    Inputs
+	Builder   Builder
+	Registry  Registry
+	Executor  Executor
+	Memory    Memory
+	Copier    Copier
+	Renderer  Renderer
+	Validator Validator
+	Cluster   Cluster
+	Rollout   Rollout
+	Prober    Prober
+	Proxy     Proxy
 }
 
 // Kinds returns the kinds of stage slipway knows, using t.
@@ -36,16 +40,19 @@ func Kinds(t Tools) []pipeline.Kind {
 			return &Build{inputs: t.Inputs, builder: t.Builder, registry: t.Registry, copier: t.Copier}
 		}},
 		{Name: "exec", Summary: "run a command in an image", New: func() pipeline.Planner {
-			return &Exec{executor: t.Executor, memory: t.Memory, registry: t.Registry}
+			return new(Exec).With(t)
 		}},
 		{Name: "copy", Summary: "put an image into a repository", New: func() pipeline.Planner {
 			return &Copy{registry: t.Registry, copier: t.Copier}
 		}},
 		{Name: "render", Summary: "write manifests with the digests of images to a file", New: func() pipeline.Planner {
-			return &Render{renderer: t.Renderer, registry: t.Registry}
+			return &Render{renderer: t.Renderer, validator: t.Validator, registry: t.Registry}
 		}},
 		{Name: "deploy", Summary: "render manifests, apply them and prove what runs", New: func() pipeline.Planner {
 			return new(Deploy).With(t)
+		}},
+		{Name: "verify", Summary: "ask whether what runs does what it should", New: func() pipeline.Planner {
+			return NewVerify(t)
 		}},
 	}
 }

@@ -177,3 +177,12 @@ func (e *Exec) command(sc pipeline.Scope) (buildkit.Command, error) {
 	}
 	return cmd, nil
 }
+
+// With returns e with the tools it needs.
+func (e *Exec) With(t Tools) *Exec {
+	e.executor, e.memory, e.registry = t.Executor, t.Memory, t.Registry
+	return e
+}
+
+// inCluster is the place of what happens in the cluster.
+const inCluster = "cluster"

@@ -20,6 +20,13 @@ type Renderer interface {
 	Encode(objs []deploy.Object) ([]byte, error)
 }
 
+// A Validator finds what an API server would refuse, without one. It changes nothing.
+type Validator interface {
+	// Validate returns all that is wrong with objs, each a *[deploy.FieldError].
+	// Objects that name no namespace are in namespace, which may be unknown.
+	Validate(ctx context.Context, objs []deploy.Object, namespace string) []error
+}
+
 // Manifests are rendered objects, and which images their containers run. The
 // kinds render and deploy have them in common.
 type Manifests struct {
@@ -50,6 +57,23 @@ func (m Manifests) render(ctx context.Context, r Renderer, sc pipeline.Scope) ([
 		}
 	}
 	return objs, nil
+}
+
+// validate says what is wrong with objs, where it is written.
+func validate(ctx context.Context, v Validator, objs []deploy.Object, namespace string) error {
+	var list pipeline.ErrorList
+	for _, err := range v.Validate(ctx, objs, namespace) {
+		var field *deploy.FieldError
+		if !errors.As(err, &field) {
+			return err
+		}
+		pos := pipeline.Pos{Col: 1}
+		if pos.File, pos.Line = field.Object.Where(field.Path); pos.Line == 0 {
+			pos.Col = 0
+		}
+		list = append(list, &pipeline.Error{Pos: pos, Code: field.Code, Err: errors.New(field.Text())})
+	}
+	return list.Err()
 }
 
 // settle replaces the images that are named by their references.

@@ -18,8 +18,9 @@ type Render struct {
 	Manifests `yaml:",inline"`
 	To        string `yaml:"to,required" doc:"The file to write, relative to the pipeline file."`
 
-	renderer Renderer
-	registry Registry
+	renderer  Renderer
+	validator Validator
+	registry  Registry
 }
 
 // Plan renders, and compares with the file that is there.
@@ -35,6 +36,9 @@ func (r *Render) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, 
 	origins := r.origins(sc, objs)
 	preview, _, err := pin(sc, objs, origins)
 	if err != nil {
+		return act, err
+	}
+	if err := validate(ctx, r.validator, preview, sc.Environment.Namespace); err != nil {
 		return act, err
 	}
 	act.Preview = func() ([]byte, error) { return r.renderer.Encode(preview) }

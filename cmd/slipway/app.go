@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/slipway-ci/slipway/buildkit/solve"
+	"github.com/slipway-ci/slipway/deploy/schema"
 	"github.com/slipway-ci/slipway/pipeline"
 	"github.com/slipway-ci/slipway/pipeline/github"
 	"github.com/slipway-ci/slipway/pipeline/report"
@@ -46,6 +47,7 @@ type flags struct {
 	verbose     bool
 
 	kubeconfig, context, namespace string
+	kubeVersion                    string
 	takeFrom                       []string
 	plainHTTP                      []string
 	state                          string
@@ -79,6 +81,9 @@ Green means the digest you built is what runs. Red tells you why.`,
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
 		if err := a.twins(c.Flags()); err != nil {
 			return err
+		}
+		if err := schema.CheckVersion(a.flags.kubeVersion); err != nil && a.flags.kubeVersion != "" {
+			return usagef("--kube-version %w", err)
 		}
 		if _, err := a.remotes(); err != nil {
 			return err
@@ -171,6 +176,7 @@ func (a *app) clusterFlags(c *cobra.Command) {
 	f.StringVar(&a.flags.kubeconfig, "kubeconfig", "", "path of the kubeconfig")
 	f.StringVar(&a.flags.context, "context", "", "context of the kubeconfig")
 	f.StringSliceVar(&a.flags.takeFrom, "take-from", nil, "field managers whose fields are taken over, such as kubectl-client-side-apply")
+	f.StringVar(&a.flags.kubeVersion, "kube-version", "", "the `VERSION` of Kubernetes that manifests are checked for, such as 1.33 (default: the cluster's, or "+schema.Newest+")")
 	f.StringVarP(&a.flags.namespace, "namespace", "n", "", "namespace of objects that name none")
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/pipeline"
 	"github.com/slipway-ci/slipway/pipeline/engine"
+	"github.com/slipway-ci/slipway/stages"
 )
 
 // Exit codes. They are documented, and do not change.
@@ -21,6 +22,7 @@ const (
 	exitRegistry    = 5  // a registry is down or refuses
 	exitCluster     = 6  // a cluster is unreachable, forbids, or is not the one that is meant
 	exitRollout     = 7  // a rollout failed
+	exitVerify      = 9  // what runs does not do what it should
 	exitStale       = 10 // a release or plan is missing or stale, or the cluster is no longer what the plan was made for
 	exitLocked      = 11 // something else holds the lock
 	exitCannotBuild = 12 // this machine cannot build
@@ -61,6 +63,7 @@ func exitCode(err error) int {
 		conflict *deploy.ConflictError
 		moved    *deploy.MovedError
 		stale    *pipeline.StaleError
+		verify   *stages.VerifyError
 		file     *pipeline.Error
 		field    *pipeline.FieldError
 		usage    usageError
@@ -78,6 +81,8 @@ func exitCode(err error) int {
 		return exitLocked
 	case errors.As(err, &stale):
 		return exitStale
+	case errors.As(err, &verify):
+		return exitVerify
 	case errors.As(err, &registry):
 		return exitRegistry
 	case errors.As(err, &solve), errors.As(err, &exit):

@@ -27,8 +27,10 @@ import (
 // unshown are the codes that no pipeline file alone can have, and why.
 var unshown = map[string]string{
 	"no-file": "the file is not there", "too-large": "4 MiB", "not-utf8": "bytes that are no text",
-	"cannot-edit": "slipway environments bind",
-	"registry":    "a registry that is down", "not-released": "a run", "unchecked": "a registry that is down", "build-failed": "a Dockerfile", "failed": "a run",
+	"cannot-edit":   "slipway environments bind",
+	"unknown-field": "a manifest", "field-type": "a manifest", "bad-field": "a manifest",
+	"unknown-kind": "a manifest", "removed-api": "a manifest", "twice-in-set": "a manifest",
+	"registry": "a registry that is down", "not-released": "a run", "unchecked": "a registry that is down", "build-failed": "a Dockerfile", "failed": "a run",
 	"image-pull": "a run", "crash-loop": "a run", "out-of-memory": "a run", "bad-config": "a run", "never-ready": "a run",
 	"unscheduled": "a run", "no-pods": "a run", "job-failed": "a run", "deadline": "a run", "stalled": "a run",
 	"overwritten": "a run", "wrong-digest": "a run", "unproven": "a run",
@@ -142,6 +144,13 @@ func TestEveryCode(t *testing.T) {
 	}
 	for _, v := range verdicts {
 		found[v] = "deploy"
+	}
+	manifests, err := codeConstants("../../deploy/schema/validate.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range manifests {
+		found[m] = "deploy/schema"
 	}
 	for _, good := range []string{"proven", "ready", "nothing-runs", "applied", "waiting"} {
 		delete(found, good) // verdicts that are no errors

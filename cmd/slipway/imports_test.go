@@ -31,7 +31,9 @@ var imports = map[string][]string{
 	"buildkit/registry": {"buildkit"},
 	"deploy":            {},
 	"deploy/kustomize":  {"deploy"},
+	"deploy/schema":     {"deploy"},
 	"deploy/kube":       {"deploy"},
+	"deploy/probe":      {"deploy"},
 	"deploy/rollout":    {"deploy", "deploy/kube"},
 	"docs":              {},
 	"stages":            {"pipeline", "buildkit", "deploy"},
@@ -39,13 +41,13 @@ var imports = map[string][]string{
 	"cmd/slipway": {
 		"pipeline", "pipeline/syntax", "pipeline/expr", "pipeline/facts", "pipeline/engine", "pipeline/report", "pipeline/github", "pipeline/draft",
 		"buildkit", "buildkit/inputs", "buildkit/solve", "buildkit/embed", "buildkit/host", "buildkit/registry",
-		"deploy", "deploy/kustomize", "deploy/kube", "deploy/rollout", "stages", "docs",
+		"deploy", "deploy/kustomize", "deploy/schema", "deploy/kube", "deploy/probe", "deploy/rollout", "stages", "docs",
 	},
 }
 
 // libraries are modules that one package alone may import.
 var libraries = map[string]string{
-	"cel.dev/cel-go":                         "pipeline/expr",
+	"cel.dev/cel-go":                         "pipeline/expr deploy/schema",
 	"gopkg.in/yaml.v3":                       "pipeline/syntax pipeline/draft deploy/kustomize",
 	"github.com/google/go-containerregistry": "buildkit/registry",
 	"sigs.k8s.io/kustomize":                  "deploy/kustomize",

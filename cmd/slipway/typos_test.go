@@ -22,7 +22,8 @@ type default required env pattern oneOf min max description
 extends namespace context clusterUID protected promotes
 build exec copy render deploy stage needs if matrix timeout retries always cell optional exclude
 contexts dockerfile target platforms args secrets push repository tags tag
-image command script workdir user network cache to kustomize images`
+image command script workdir user network cache to kustomize images
+verify http url method headers status header body contains regex within in`
 
 var (
 	keyPattern = regexp.MustCompile(`[A-Za-z]+:(?:[ \n,}]|$)`)
@@ -68,6 +69,20 @@ stages:
   rollout:
     needs: [files]
     deploy: {kustomize: k, images: {svc: "${{ stages.svc['cart'].image }}"}, namespace: n, name: it}
+  smoke:
+    needs: [rollout]
+    verify:
+      http:
+        url: http://web
+        in: cluster
+        method: GET
+        headers: {X-A: b}
+        status: 200
+        header: {X-B: c}
+        body: {contains: ok, regex: o.}
+        within: 1m
+  checked:
+    verify: {exec: {image: "${{ stages.base.image }}"}}
 release: {repository: r.example/shop/releases}
 outputs:
   ref: ${{ stages.publish.ref }} ${{ stages.svc['cart'].ref }} ${{ vars.registry }} ${{ vars.level }}

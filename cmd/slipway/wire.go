@@ -14,7 +14,9 @@ import (
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/deploy/kube"
 	"github.com/slipway-ci/slipway/deploy/kustomize"
+	"github.com/slipway-ci/slipway/deploy/probe"
 	"github.com/slipway-ci/slipway/deploy/rollout"
+	"github.com/slipway-ci/slipway/deploy/schema"
 	"github.com/slipway-ci/slipway/stages"
 )
 
@@ -43,14 +45,17 @@ func (a *app) world() *world {
 			img, err := w.images.Resolve(ctx, ref)
 			return img.Digest, err
 		}},
-		Builder:  w.builder,
-		Executor: w.builder,
-		Registry: w.images,
-		Copier:   w.images,
-		Memory:   &inputs.Memory{Dir: filepath.Join(state, "passed")},
-		Renderer: new(renderer),
-		Cluster:  identified{w.cluster},
-		Rollout:  &rollout.Watcher{Cluster: w.cluster, Resolver: w.images, Log: a.log()},
+		Builder:   w.builder,
+		Executor:  w.builder,
+		Registry:  w.images,
+		Copier:    w.images,
+		Memory:    &inputs.Memory{Dir: filepath.Join(state, "passed")},
+		Renderer:  new(renderer),
+		Validator: &schema.Validator{Version: a.flags.kubeVersion, Ask: w.cluster.Version},
+		Cluster:   identified{w.cluster},
+		Prober:    probe.Prober{},
+		Proxy:     w.cluster,
+		Rollout:   &rollout.Watcher{Cluster: w.cluster, Resolver: w.images, Log: a.log()},
 	}
 	return w
 }

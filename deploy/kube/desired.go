@@ -151,7 +151,7 @@ func complete(o deploy.Object, set deploy.Set, known resolved, labels map[string
 	if o.Kind() == "Secret" && o.Group() == "" {
 		encodeStringData(body)
 	}
-	return &item{object: deploy.Object{Body: body, File: o.File, Line: o.Line}, kind: known.kind, member: true, fresh: known.fresh}, nil
+	return &item{object: deploy.Object{Body: body, File: o.File, Line: o.Line, Source: o.Source}, kind: known.kind, member: true, fresh: known.fresh}, nil
 }
 
 // normal returns a copy of body that holds only what JSON has, integers as int64.

@@ -28,3 +28,18 @@ func (c *Cluster) Identity(ctx context.Context) (uid string, err error) {
 	}
 	return string(ns.GetUID()), nil
 }
+
+// Version returns the cluster's version of Kubernetes, such as "v1.33.2".
+func (c *Cluster) Version(ctx context.Context) (string, error) {
+	conn, err := c.connected(ctx)
+	if err != nil {
+		return "", err
+	}
+	var info struct {
+		GitVersion string `json:"gitVersion"`
+	}
+	if err := conn.kinds.get(ctx, &info, "/version"); err != nil {
+		return "", c.failed(ctx, "ask for its version", err)
+	}
+	return info.GitVersion, nil
+}

@@ -26,6 +26,7 @@ type guard struct {
 	maxFile, maxRead int64
 	read             int64
 	files            map[string]*file
+	order            []string         // of files, as they were read: a base after what names it
 	use              map[string]usage // of files and folders, by their real path
 	schema           bool             // a kustomization names an OpenAPI schema
 	last             *file            // the kustomization that was read last
@@ -116,6 +117,7 @@ func (g *guard) load(path string) (*file, error) {
 	g.read += int64(len(text))
 	f := &file{name: g.name(path), text: text}
 	g.files[path] = f
+	g.order = append(g.order, path)
 	return f, nil
 }
 
@@ -150,6 +152,14 @@ func (g *guard) check(path string, f *file) error {
 		}
 	}
 	return nil
+}
+
+// beside returns the path of what a kustomization names.
+func beside(kustomization, name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(filepath.Dir(kustomization), name)
 }
 
 func isKustomization(path string) bool {

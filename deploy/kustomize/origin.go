@@ -14,6 +14,7 @@ type source struct {
 	line            int
 	kind            string
 	namespace, name string
+	body            *yaml.Node // nil: it is generated
 }
 
 // origin returns where an object comes from. Kustomize could tell the file by
@@ -21,11 +22,11 @@ type source struct {
 // the documents that kustomizations list as resources are searched. A prefix
 // or suffix leaves the name in the object's; where two documents fit equally
 // well, neither is returned.
-func origin(sources map[string][]source, o deploy.Object) (file string, line int) {
+func origin(sources map[string][]source, o deploy.Object) (found source, ok bool) {
 	var best []source
 	rank := func(s source) int {
 		score := 2 * len(s.name)
-		if s.namespace != "" && s.namespace == o.Namespace() {
+		if s.namespace == o.Namespace() {
 			score++
 		}
 		return score
@@ -40,9 +41,9 @@ func origin(sources map[string][]source, o deploy.Object) (file string, line int
 		}
 	}
 	if len(best) != 1 {
-		return "", 0
+		return source{}, false
 	}
-	return best[0].file, best[0].line
+	return best[0], true
 }
 
 // sources returns all that objects may come from, by kind.
@@ -68,7 +69,7 @@ func (g *guard) sourcesIn(path string, f *file) []source {
 				}
 				for _, generator := range generators.Content {
 					if name := field(generator, "name"); name != nil {
-						found = append(found, source{f.name, name.Line, kind, text(generator, "namespace"), name.Value})
+						found = append(found, source{f.name, name.Line, kind, text(generator, "namespace"), name.Value, nil})
 					}
 				}
 			}
@@ -81,7 +82,7 @@ func (g *guard) sourcesIn(path string, f *file) []source {
 	for _, doc := range f.docs {
 		for _, body := range bodies(doc) {
 			metadata := field(body, "metadata")
-			found = append(found, source{f.name, body.Line, text(body, "kind"), text(metadata, "namespace"), text(metadata, "name")})
+			found = append(found, source{f.name, body.Line, text(body, "kind"), text(metadata, "namespace"), text(metadata, "name"), body})
 		}
 	}
 	return found

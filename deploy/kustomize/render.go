@@ -63,7 +63,14 @@ func (r *Renderer) Render(ctx context.Context, dir string) ([]deploy.Object, err
 	}
 	sources := g.sources()
 	for n := range objs {
-		objs[n].File, objs[n].Line = origin(sources, objs[n])
+		s, ok := origin(sources, objs[n])
+		if !ok {
+			continue
+		}
+		objs[n].File, objs[n].Line = s.file, s.line
+		if s.body != nil {
+			objs[n].Source = append(places{{file: s.file, body: s.body}}, g.patches(s)...)
+		}
 	}
 	return objs, nil
 }

@@ -63,7 +63,9 @@ func judge(now time.Time, w workload, s *snapshot, table []rule) outcome {
 			continue
 		}
 		o.rank = rank
-		return o.turnRed(r, f)
+		o = o.turnRed(r, f)
+		o.verdict.File, o.verdict.Line = w.object.Where(o.verdict.Field(w.object))
+		return o
 	}
 	if early != "" {
 		o.message += ": " + early

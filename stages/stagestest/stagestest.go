@@ -49,7 +49,7 @@ type World struct {
 
 // Tools returns w as the tools of package stages.
 func (w *World) Tools() stages.Tools {
-	return stages.Tools{Inputs: w, Builder: w, Registry: w, Executor: w, Memory: w, Copier: w, Renderer: w, Cluster: w, Rollout: w}
+	return stages.Tools{Inputs: w, Builder: w, Registry: w, Executor: w, Memory: w, Copier: w, Renderer: w, Validator: w, Cluster: w, Rollout: w}
 }
 
 // did notes a change of the world.

@@ -1,0 +1,103 @@
+package stages_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/slipway-ci/slipway/buildkit"
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/pipeline"
+	"github.com/slipway-ci/slipway/pipeline/engine"
+	"github.com/slipway-ci/slipway/stages"
+)
+
+// answers is a Prober that gives its answers one after the other, and the last
+// one again and again.
+type answers struct {
+	list  []deploy.Answer
+	asked []deploy.Request
+}
+
+func (a *answers) Ask(_ context.Context, r deploy.Request) (deploy.Answer, error) {
+	a.asked = append(a.asked, r)
+	if len(a.list) == 0 {
+		return deploy.Answer{}, errors.New("connection refused")
+	}
+	one := a.list[0]
+	a.list = a.list[min(1, len(a.list)-1):]
+	return one, nil
+}
+
+func TestVerifyHTTP(t *testing.T) {
+	ok := deploy.Answer{Status: 200, Header: map[string][]string{"Content-Type": {"text/plain; charset=utf-8"}}, Body: []byte("version 7\nready")}
+	down := deploy.Answer{Status: 503, Body: []byte("not\nyet")}
+	moved := deploy.Answer{Status: 302, Header: map[string][]string{"Location": {"https://login.example/"}}}
+	value := pipeline.Known
+	for name, tt := range map[string]struct {
+		http stages.HTTP
+		list []deploy.Answer
+		took time.Duration
+		want string // in the error
+	}{
+		"at once":        {stages.HTTP{}, []deploy.Answer{ok}, 0, ""},
+		"after a while":  {stages.HTTP{}, []deploy.Answer{down, down, ok}, 1500 * time.Millisecond, ""},
+		"never":          {stages.HTTP{Within: 7 * time.Second}, []deploy.Answer{down}, 7 * time.Second, `want status 200: after 7s, GET https://shop.example/: it answered 503 "not yet"`},
+		"nobody":         {stages.HTTP{}, nil, 30 * time.Second, "connection refused"},
+		"another status": {stages.HTTP{Status: 503}, []deploy.Answer{down}, 0, ""},
+		"elsewhere":      {stages.HTTP{}, []deploy.Answer{moved}, 30 * time.Second, `leads to "https://login.example/", which is not followed`},
+		"all of it":      {stages.HTTP{Header: map[string]string{"content-type": "text/plain"}, Body: &stages.Body{Contains: "ready", Regex: `version [0-9]`}}, []deploy.Answer{ok}, 0, ""},
+		"wrong header":   {stages.HTTP{Header: map[string]string{"content-type": "json"}}, []deploy.Answer{ok}, 30 * time.Second, `content-type "text/plain; charset=utf-8"`},
+		"wrong body":     {stages.HTTP{Body: &stages.Body{Contains: "steady"}}, []deploy.Answer{ok}, 30 * time.Second, `want status 200, a body with "steady": `},
+		"unlike body":    {stages.HTTP{Body: &stages.Body{Regex: `version [a-z]`}}, []deploy.Answer{ok}, 30 * time.Second, `"version 7 ready"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFixture(t, "")
+				tt.http.URL = value("https://shop.example/")
+				tt.http.Headers = map[string]pipeline.Value{"X-Key": value("k")}
+				prober := &answers{list: tt.list}
+				tools := f.world.Tools()
+				tools.Prober = prober
+				v := stages.NewVerify(tools)
+				v.HTTP = &tt.http
+				plan, err := new(engine.Planner).Plan(t.Context(), &pipeline.Pipeline{Stages: []pipeline.Stage{{ID: "smoke", Kind: "verify", Body: v}}}, pipeline.Scope{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				_, err = new(engine.Runner).Run(t.Context(), plan)
+				var failed *stages.VerifyError
+				switch {
+				case tt.want == "" && err != nil:
+					t.Error(err)
+				case tt.want != "" && (!errors.As(err, &failed) || !strings.Contains(err.Error(), tt.want)):
+					t.Errorf("error = %v, want %s", err, tt.want)
+				}
+				if took := time.Since(began); took != tt.took {
+					t.Errorf("it took %v, want %v", took, tt.took)
+				}
+				if r := prober.asked[0]; r.Method != "GET" || r.Header.Get("X-Key") != "k" {
+					t.Errorf("asked %+v", r)
+				}
+			})
+		})
+	}
+}
+
+// TestVerifyExec checks that a command which fails in a verify is no broken build.
+func TestVerifyExec(t *testing.T) {
+	f := newFixture(t, "slipway: v1\nname: shop\nstages:\n  api:\n    build: {context: api}\n  smoke:\n    verify: {exec: {image: \"${{ stages.api.image }}\", command: [/smoke]}}\n")
+	if _, err := f.run(); err != nil {
+		t.Fatal(err)
+	}
+	f.world.FailExec = &buildkit.ExitError{Code: 3}
+	_, err := f.run()
+	var failed *stages.VerifyError
+	if !errors.As(err, &failed) || !strings.Contains(err.Error(), "exit code 3") {
+		t.Errorf("error = %v", err)
+	}
+}
