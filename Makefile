@@ -17,7 +17,7 @@ PACKAGES := git gcc libc6-dev pkg-config libseccomp-dev uidmap busybox-static $(
 export CGO_ENABLED := 0
 export GOFLAGS := -trimpath
 
-.PHONY: default fmt vet lint unit race golden e2e cross test build runc deps demo demo-down clean
+.PHONY: browser default fmt vet lint unit race golden e2e cross test build runc deps demo demo-down clean
 
 default: vet lint unit build
 
@@ -37,6 +37,9 @@ bin/golangci-lint-$(LINT):
 
 deps: ## Debian packages, those that are missing
 	@dpkg -s $(PACKAGES) >/dev/null 2>&1 || { echo "installing, to build and test: $(PACKAGES)"; $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES); }
+
+browser: ## what looks at reports in tests
+	@command -v chromium >/dev/null || { echo "installing, to test: chromium"; $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; }
 
 fmt: bin/golangci-lint-$(LINT)
 	$< fmt
@@ -62,7 +65,7 @@ cross: ## all but the solver of our own works on macOS and Windows, too
 e2e: build bin/slipway-cluster
 	$(E2E) -C e2e test $(E2EFLAGS) -count=1 -timeout 30m .
 
-test: deps vet lint race cross e2e ## everything
+test: deps browser vet lint race cross e2e ## everything
 
 demo: deps build ## a registry, a Kubernetes, and examples/shop on it, proven
 	$(E2E) -C e2e build $(E2EFLAGS) -o ../bin/slipway-demo ./demo && bin/slipway-demo up

@@ -1,9 +1,16 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 
+	"github.com/slipway-ci/slipway/pipeline"
 	"github.com/slipway-ci/slipway/pipeline/github"
+	"github.com/slipway-ci/slipway/pipeline/page"
 )
 
 // beside returns what collects annotations.
@@ -34,4 +41,93 @@ func (a *app) maskOnGitHub() {
 			github.Masks(a.stderr, a.secrets...)
 		}
 	}
+}
+
+// handToGitHub writes the outputs and the summary of a run to the files that the
+// runner names, whatever the progress looks like.
+func (a *app) handToGitHub(rec *record) {
+	var errs []error
+	if file, _ := a.env("GITHUB_OUTPUT"); file != "" {
+		values, err := outputs(rec)
+		errs = append(errs, err, github.Outputs(file, values))
+	}
+	errs = append(errs, a.summarize(rec.report))
+	if err := errors.Join(errs...); err != nil {
+		fmt.Fprintf(a.stderr, "warning: outputs or summary of this step are missing: %v\n", err)
+	}
+}
+
+// summarize appends reports to the summary of the step of a job.
+func (a *app) summarize(reports ...*page.Report) error {
+	file, _ := a.env("GITHUB_STEP_SUMMARY")
+	if file == "" {
+		return nil
+	}
+	room, err := github.SummaryRoom(file)
+	if err != nil || room < 4<<10 {
+		return err
+	}
+	var text strings.Builder
+	if err := page.Markdown(a.hide(&text), room, reports...); err != nil {
+		return err
+	}
+	return github.Summary(file, text.String())
+}
+
+// An imageOutput is what the output images says of the image of a stage.
+type imageOutput struct {
+	Ref        string   `json:"ref,omitempty"` // empty: it was not pushed
+	Digest     string   `json:"digest"`
+	Repository string   `json:"repository,omitempty"`
+	Tags       []string `json:"tags,omitempty"`
+	Action     string   `json:"action"` // built, pushed, copied or reused
+}
+
+// outputs returns what a run gives to the steps after it: those that docs/github.md
+// lists, and the outputs of the pipeline file, which win.
+func outputs(rec *record) (map[string]string, error) {
+	values := map[string]string{
+		"status": string(rec.report.Status), "changed": fmt.Sprint(rec.report.Changed()),
+	}
+	if rec.dir != nil {
+		if dir, err := filepath.Abs(rec.dir.Name()); err == nil {
+			values["release"], values["report"] = filepath.Join(dir, "release.json"), filepath.Join(dir, "report.html")
+		}
+	}
+	images, metadata := map[pipeline.ID]imageOutput{}, map[pipeline.ID]any{}
+	var pushed []imageOutput
+	for _, s := range rec.report.Images() {
+		im := imageOutput{s.Image.Ref(), s.Image.Digest, s.Image.Repository, s.Image.Tags, s.Action()}
+		images[s.ID] = im
+		var names []string
+		for _, tag := range im.Tags {
+			names = append(names, im.Repository+":"+tag)
+		}
+		metadata[s.ID] = map[string]any{"containerimage.digest": im.Digest, "image.name": strings.Join(names, ",")} // as docker/build-push-action has it
+		if im.Ref != "" {
+			pushed = append(pushed, im)
+		}
+	}
+	for name, v := range map[string]any{"images": images, "metadata": metadata} {
+		text, err := json.Marshal(v)
+		if err != nil {
+			return nil, err
+		}
+		values[name] = string(text)
+	}
+	if len(pushed) == 1 {
+		values["digest"], values["image"] = pushed[0].Digest, pushed[0].Ref
+	}
+	for name, v := range rec.report.Outputs {
+		text, ok := v.(string)
+		if !ok {
+			b, err := json.Marshal(v)
+			if err != nil {
+				return nil, err
+			}
+			text = string(b)
+		}
+		values[name] = text
+	}
+	return values, nil
 }

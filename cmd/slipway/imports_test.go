@@ -23,6 +23,7 @@ var imports = map[string][]string{
 	"pipeline/engine":   {"pipeline"},
 	"pipeline/report":   {"pipeline"},
 	"pipeline/github":   {"pipeline", "pipeline/report"},
+	"pipeline/page":     {"pipeline", "pipeline/report"},
 	"buildkit":          {},
 	"buildkit/inputs":   {"buildkit"},
 	"buildkit/solve":    {"buildkit"},
@@ -39,7 +40,7 @@ var imports = map[string][]string{
 	"stages":            {"pipeline", "buildkit", "deploy"},
 	"stages/stagestest": {"stages", "buildkit", "deploy"},
 	"cmd/slipway": {
-		"pipeline", "pipeline/syntax", "pipeline/expr", "pipeline/facts", "pipeline/engine", "pipeline/report", "pipeline/github", "pipeline/draft",
+		"pipeline", "pipeline/syntax", "pipeline/expr", "pipeline/facts", "pipeline/engine", "pipeline/report", "pipeline/github", "pipeline/page", "pipeline/draft",
 		"buildkit", "buildkit/inputs", "buildkit/solve", "buildkit/embed", "buildkit/host", "buildkit/registry",
 		"deploy", "deploy/kustomize", "deploy/schema", "deploy/kube", "deploy/probe", "deploy/rollout", "stages", "docs",
 	},

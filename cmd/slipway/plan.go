@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-ci/slipway/pipeline"
+	"github.com/slipway-ci/slipway/pipeline/page"
 	"github.com/slipway-ci/slipway/pipeline/report"
 )
 
@@ -16,7 +18,8 @@ func (a *app) plan() *cobra.Command {
 		Short: "Say what a run would do, and change nothing",
 		Long: `Plan prints everything that a run would do. It needs neither cluster nor
 registry: what could not be checked without them is listed. Without -e it plans
-every environment of the file.`,
+every environment of the file. With -o html it is a page, with -o markdown a
+comment for a pull request.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			w := a.world()
@@ -43,11 +46,7 @@ every environment of the file.`,
 				changes += plan.Effects()
 				plans = append(plans, plan)
 			}
-			print := report.Plans
-			if a.flags.output == "json" {
-				print = report.PlansJSON
-			}
-			if err := print(a.mask(a.stdout), plans); err != nil {
+			if err := a.printPlans(plans); err != nil {
 				return err
 			}
 			if detailed && changes > 0 {
@@ -57,7 +56,45 @@ every environment of the file.`,
 		},
 	}
 	c.Flags().BoolVar(&detailed, "detailed-exitcode", false, fmt.Sprintf("exit with %d when there is something to change", exitChanges))
-	a.outputFlag(c, "json")
+	a.outputFlag(c, "json", "markdown", "html")
 	a.fromFlag(c)
 	return a.planFlags(c)
+}
+
+// printPlans writes plans as --output says, and, in GitHub Actions, into the
+// summary of the step.
+func (a *app) printPlans(plans []*pipeline.Plan) error {
+	switch a.flags.output {
+	case "text":
+		if err := report.Plans(a.mask(a.stdout), plans); err != nil {
+			return err
+		}
+	case "json":
+		if err := report.PlansJSON(a.mask(a.stdout), plans); err != nil {
+			return err
+		}
+	}
+	var reports []*page.Report
+	for _, p := range plans {
+		var text bytes.Buffer
+		if err := page.JSON(a.hide(&text), page.Planned(p)); err != nil {
+			return err
+		}
+		r, err := page.Read(text.Bytes()) // without secrets
+		if err != nil {
+			return err
+		}
+		reports = append(reports, r)
+	}
+	var err error
+	switch a.flags.output {
+	case "markdown":
+		err = page.Markdown(a.stdout, 0, reports...)
+	case "html":
+		err = page.HTML(a.stdout, nil, reports...)
+	}
+	if told := a.summarize(reports...); told != nil {
+		fmt.Fprintf(a.stderr, "warning: the summary of this step is missing: %v\n", told)
+	}
+	return err
 }

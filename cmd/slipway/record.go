@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -10,21 +11,26 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/slipway-ci/slipway/pipeline"
 	"github.com/slipway-ci/slipway/pipeline/engine"
+	"github.com/slipway-ci/slipway/pipeline/page"
 	"github.com/slipway-ci/slipway/pipeline/report"
 )
 
 // A record is what stays of a run, in .slipway/runs/<id> beside the pipeline
-// file: the journal with every event, and the release.
+// file: the journal with every event, the log of each step, the release, and the
+// report, as docs/reports.md describes them.
 type record struct {
 	dir     *os.Root
 	mask    func(io.Writer) io.Writer
 	journal *os.File
 	write   pipeline.Sink
+	logs    map[pipeline.ID]io.WriteCloser
 	release *pipeline.Release
+	report  *page.Report
 	verdict map[pipeline.ID][]pipeline.Event
 }
 
@@ -39,8 +45,15 @@ func newRecord(plan *pipeline.Plan, mask func(io.Writer) io.Writer) (*record, er
 		Environment: plan.Environment, Partial: plan.Partial, From: plan.From, Started: now,
 	}
 	r.release.Commit, r.release.Dirty = commit(plan.Scope)
+	r.report, r.logs = page.Planned(plan), map[pipeline.ID]io.WriteCloser{}
+	r.report.ID, r.report.Started = r.release.ID, now
+	r.report.Commit, r.report.Dirty = r.release.Commit, r.release.Dirty
 	r.write = func(pipeline.Event) {}
-	if err := r.open(plan.Scope.Dir); err != nil {
+	err := r.open(plan.Scope.Dir)
+	if err == nil { // so that a run which is killed has a report, too
+		err = r.put("report.json", func(w io.Writer) error { return page.JSON(r.mask(w), r.report) })
+	}
+	if err != nil {
 		return r, fmt.Errorf("no record is kept of this run: %w", err)
 	}
 	r.write = report.JSON(r.journal)
@@ -101,6 +114,96 @@ func (r *record) sink(ev pipeline.Event) {
 		r.verdict[ev.Step] = append(r.verdict[ev.Step], ev)
 	}
 	r.write(ev)
+	r.report.Event(ev)
+	if ev.Type == pipeline.EventLog && r.dir != nil {
+		r.log(ev)
+	}
+}
+
+// log appends a line to the log of its step. What cannot be written is in the
+// journal, or nowhere: it must not end the run.
+func (r *record) log(ev pipeline.Event) {
+	f := r.logs[ev.Step]
+	if f == nil {
+		name := logName(ev.Step)
+		_ = r.dir.MkdirAll("logs", 0o755)
+		file, err := r.dir.Create(name)
+		if err != nil {
+			return
+		}
+		f = file
+		r.logs[ev.Step] = f
+		if s := r.report.Step(ev.Step); s != nil {
+			s.Log = name
+		}
+	}
+	_, _ = io.WriteString(f, ev.Text+"\n")
+}
+
+// logName returns the path of the log of a step, which may be a cell with any name.
+func logName(step pipeline.ID) string {
+	plain := strings.Map(func(c rune) rune {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("._-", c) {
+			return c
+		}
+		return '_'
+	}, string(step))
+	if plain != string(step) {
+		plain = fmt.Sprintf("%.60s-%.8x", plain, sha256.Sum256([]byte(step)))
+	}
+	return "logs/" + plain + ".log"
+}
+
+// finish writes the report, after the release. Err is what the run ended with.
+func (r *record) finish(err error) error {
+	r.report.Finish(r.release, err)
+	var text bytes.Buffer
+	if err := page.JSON(r.mask(&text), r.report); err != nil {
+		return err
+	}
+	clean, err := page.Read(text.Bytes()) // without secrets
+	if err != nil {
+		return err
+	}
+	r.report = clean
+	if r.journal == nil {
+		return nil
+	}
+	return errors.Join(
+		r.put("report.json", func(w io.Writer) error { return page.JSON(w, clean) }),
+		r.put("junit.xml", func(w io.Writer) error { return page.JUnit(w, clean) }),
+		r.put("report.html", func(w io.Writer) error { return page.HTML(w, logsIn(r.dir), clean) }),
+	)
+}
+
+// logsIn returns a function that reads the log of a step from the folder of a run.
+func logsIn(dir *os.Root) func(page.Step) []byte {
+	return func(s page.Step) []byte {
+		if s.Log == "" {
+			return nil
+		}
+		text, err := dir.ReadFile(s.Log)
+		if err != nil {
+			return nil
+		}
+		return text
+	}
+}
+
+// put writes a file whole or not at all.
+func (r *record) put(name string, write func(io.Writer) error) error {
+	var text bytes.Buffer
+	err := write(&text)
+	if err == nil {
+		err = r.dir.WriteFile("."+name, text.Bytes(), 0o644)
+	}
+	if err == nil {
+		err = r.dir.Rename("."+name, name)
+	}
+	if err != nil {
+		return fmt.Errorf("keep a record of the run: %w", err)
+	}
+	return nil
 }
 
 // save writes the release.
@@ -125,19 +228,17 @@ func (r *record) save(plan *pipeline.Plan, res *engine.Result) error {
 	if r.journal == nil {
 		return nil
 	}
-	var text bytes.Buffer
-	if err := report.ReleaseJSON(r.mask(&text), r.release); err != nil {
-		return err
-	}
-	if err := r.dir.WriteFile(".release.json", text.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("keep a record of the run: %w", err)
-	}
-	return r.dir.Rename(".release.json", "release.json")
+	return r.put("release.json", func(w io.Writer) error { return report.ReleaseJSON(r.mask(w), r.release) })
 }
 
 func (r *record) close() {
+	for _, f := range r.logs {
+		_ = f.Close()
+	}
 	if r.dir != nil {
-		_ = r.journal.Close()
+		if r.journal != nil {
+			_ = r.journal.Close()
+		}
 		_ = r.dir.Close()
 	}
 }

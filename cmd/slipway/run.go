@@ -63,6 +63,10 @@ func (a *app) runPlan(ctx context.Context, make func(context.Context, *world) (*
 	if err == nil {
 		err = a.publish(ctx, w, plan, rec.release)
 	}
+	if told := rec.finish(err); told != nil {
+		fmt.Fprintf(a.stderr, "warning: %v\n", told)
+	}
+	a.handToGitHub(rec)
 	a.conclude(plan, rec)
 	return err
 }

@@ -1,0 +1,205 @@
+package page_test
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/slipway-ci/slipway/pipeline"
+	"github.com/slipway-ci/slipway/pipeline/page"
+	"github.com/slipway-ci/slipway/pipeline/report"
+)
+
+// hostile is text that tries to be more than text, on a page, in Markdown, in a
+// diagram.
+const hostile = `<script>document.title="owned"</script><img src=x onerror="document.title='owned'"></pre></style>{{.}} [a](javascript:alert(1)) ![i](http://127.0.0.1:1/x) @everyone |` + " ``` `x` \x1b[2J\u202e"
+
+// failed returns the report of a run whose rollout failed and whose every text is hostile.
+func failed() *page.Report {
+	plan := &pipeline.Plan{Pipeline: "shop", Environment: "staging", Steps: []pipeline.Step{
+		{ID: "api", Kind: "build", Action: pipeline.Action{Notes: []string{hostile}, Effects: []pipeline.Effect{{Verb: "build", Object: "api/Dockerfile"}, {Verb: "push", Object: "localhost:5000/shop/api"}}}},
+		{ID: "web[" + hostile + "]", Kind: "build", Action: pipeline.Action{Skip: hostile}},
+		{ID: "rollout", Kind: "deploy", After: []pipeline.ID{"api", "web"}, Action: pipeline.Action{Effects: []pipeline.Effect{
+			{Verb: "configure", Object: "Deployment/api", Detail: hostile, Diff: "-image: a\n+image: b\n" + hostile + "\n```\n</details>"},
+		}}},
+		{ID: "smoke", Kind: "verify", After: []pipeline.ID{"rollout"}},
+	}}
+	began := time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC)
+	r := page.Planned(plan)
+	r.ID, r.Commit, r.Dirty, r.Started = "20260314-150926-abcdef", "0123456789abcdef0123456789abcdef01234567", true, began
+	sink := report.Mask(r.Event)
+	at := began
+	say := func(ev pipeline.Event, took time.Duration) {
+		at = at.Add(took)
+		ev.Time = at
+		sink(ev)
+	}
+	say(pipeline.Event{Type: pipeline.EventStart, Step: "api"}, 0)
+	for _, name := range []string{"[1/3] FROM alpine", "[2/3] RUN make", "[3/3] COPY . . " + hostile} {
+		say(pipeline.Event{Type: pipeline.EventTask, Step: "api", Task: name}, time.Second)
+		say(pipeline.Event{Type: pipeline.EventLog, Step: "api", Task: name, Text: hostile}, time.Second)
+		say(pipeline.Event{Type: pipeline.EventTask, Step: "api", Task: name, Status: pipeline.StatusOK, Elapsed: 3 * time.Second}, 2*time.Second)
+	}
+	say(pipeline.Event{Type: pipeline.EventWarning, Step: "api", File: "api/Dockerfile", Line: 3, Text: hostile}, 0)
+	say(pipeline.Event{Type: pipeline.EventFinish, Step: "api", Status: pipeline.StatusOK, Elapsed: 12 * time.Second}, 0)
+	say(pipeline.Event{Type: pipeline.EventStart, Step: "rollout"}, 0)
+	say(pipeline.Event{Type: pipeline.EventVerdict, Step: "rollout", Task: "shop/Deployment/web", Status: pipeline.StatusOK, Code: "proven", Text: "web  proven  2/2 pods run sha256:679e56fb"}, time.Second)
+	say(pipeline.Event{Type: pipeline.EventVerdict, Step: "rollout", Task: "shop/Deployment/api", Status: pipeline.StatusFailed, Code: "crash-loop", File: "deploy/base/api.yaml", Line: 18, Text: "api  crash-loop  0/3 pods  container api: " + hostile}, time.Second)
+	say(pipeline.Event{Type: pipeline.EventFinish, Step: "rollout", Status: pipeline.StatusFailed, Elapsed: 5 * time.Second}, 3*time.Second)
+	var list pipeline.ErrorList
+	list.Add(pipeline.Pos{File: "deploy/base/api.yaml", Line: 18, Col: 1}, "rollout", "crash-loop", errors.New("Deployment api in shop, container api: crash-loop: exited with code 1, 4 times (read its last words; a missing setting is the usual cause)\n| listening on :8080\n| panic: DATABASE_URL is not set\n| "+hostile))
+	list.Add(pipeline.Pos{File: hostile, Line: 1, Col: 1}, "rollout", hostile, errors.New(hostile))
+	r.Finish(&pipeline.Release{Started: began, Finished: began.Add(18 * time.Second), Status: pipeline.StatusFailed, Outputs: map[string]any{"url": "javascript:" + hostile}, Steps: []pipeline.ReleaseStep{
+		{ID: "api", Status: pipeline.StatusOK, Outputs: map[string]any{"image": pipeline.ImageRef{Digest: "sha256:" + strings.Repeat("9a2d", 16), Repository: "localhost:5000/shop/api", Tags: []string{"main"}}}},
+		{ID: "rollout", Status: pipeline.StatusFailed},
+		{ID: "smoke", Status: pipeline.StatusSkipped},
+	}}, list.Err())
+	return r
+}
+
+func logs(s page.Step) []byte {
+	if s.Lines == 0 {
+		return nil
+	}
+	return []byte(strings.Repeat("compiling\n", 50) + report.Tame(hostile) + "\nneedle\n")
+}
+
+func TestCauses(t *testing.T) {
+	c := failed().Causes[0]
+	if c.Stage != "rollout" || c.Code != "crash-loop" || c.File != "deploy/base/api.yaml" || c.Line != 18 || len(c.Log) != 3 ||
+		!strings.HasSuffix(c.Text, "exited with code 1, 4 times") || c.Cure != "read its last words; a missing setting is the usual cause" {
+		t.Errorf("got %+v", c)
+	}
+}
+
+// TestHTML checks the page without a browser: what is not ours is text.
+func TestHTML(t *testing.T) {
+	var b bytes.Buffer
+	if err := page.HTML(&b, logs, failed()); err != nil {
+		t.Fatal(err)
+	}
+	text := b.String()
+	if n := strings.Count(text, "<script"); n != 1 {
+		t.Errorf("%d scripts, want our own", n)
+	}
+	for _, no := range []string{"<img", "onerror=\"doc", "href=", "src=\"", "style=\"", "\x1b", "\u202e"} {
+		if strings.Contains(text, no) {
+			t.Errorf("the page has %q", no)
+		}
+	}
+	if i, j := strings.Index(text, "What mends it"), strings.Index(text, "Timeline"); i < 0 || i > j {
+		t.Error("cause and cure don't come first")
+	}
+}
+
+// TestBrowser opens the page in Chromium, at two widths, which says what its
+// console has: refused scripts, faults of ours.
+func TestBrowser(t *testing.T) {
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skip("chromium is not installed (make deps installs it)")
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "report.html")
+	var b bytes.Buffer
+	if err := errors.Join(page.HTML(&b, logs, failed()), os.WriteFile(file, b.Bytes(), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+		"--disable-component-update", "--disable-sync", "--user-data-dir="+filepath.Join(dir, "profile"), "--enable-logging=stderr", "--window-size=390,844", "--dump-dom", "file://"+file)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	dom, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, &stderr)
+	}
+	for l := range strings.Lines(stderr.String()) {
+		if strings.Contains(l, "CONSOLE") {
+			t.Error(l)
+		}
+	}
+	if !bytes.Contains(dom, []byte("<title>shop in staging failed at rollout</title>")) || bytes.Contains(dom, []byte("<img")) || bytes.Count(dom, []byte("<script")) != 1 {
+		t.Errorf("the page is not what it was: %.300s", dom)
+	}
+}
+
+// TestMarkdown checks that text means nothing there, and that it is bounded.
+func TestMarkdown(t *testing.T) {
+	var b bytes.Buffer
+	if err := page.Markdown(&b, 0, failed()); err != nil {
+		t.Fatal(err)
+	}
+	text := b.String()
+	outside := regexp.MustCompile("(?s)\n````diff\n.*?\n````\n|\n```mermaid\n.*?\n```\n").ReplaceAllString(text, "")
+	for _, no := range []string{"<script", "<img", "](", "@everyone", "\x1b", "```"} {
+		if strings.Contains(outside, no) {
+			t.Errorf("%q means something in\n%s", no, outside)
+		}
+	}
+	if strings.Count(text, "</details>") < 3 || !strings.Contains(text, "What mends it") {
+		t.Errorf("got %s", text)
+	}
+	r := failed()
+	for len(r.Steps) < 20000 {
+		r.Steps = append(r.Steps, r.Steps[2])
+	}
+	b.Reset()
+	if err := page.Markdown(&b, 10000, r); err != nil || b.Len() > 10000 || !strings.Contains(b.String(), "does not fit") || !strings.Contains(b.String(), "What mends it") {
+		t.Errorf("%d bytes, %v", b.Len(), err)
+	}
+}
+
+func TestJUnit(t *testing.T) {
+	var b bytes.Buffer
+	if err := page.JUnit(&b, failed()); err != nil {
+		t.Fatal(err)
+	}
+	var suite struct {
+		Tests    int `xml:"tests,attr"`
+		Failures int `xml:"failures,attr"`
+		Skipped  int `xml:"skipped,attr"`
+		Cases    []struct {
+			Name    string `xml:"name,attr"`
+			Failure *struct {
+				Type string `xml:"type,attr"`
+			} `xml:"failure"`
+		} `xml:"testcase"`
+	}
+	if err := xml.Unmarshal(b.Bytes(), &suite); err != nil {
+		t.Fatal(err)
+	}
+	if suite.Tests != 6 || suite.Failures != 2 || suite.Skipped != 2 || suite.Cases[2].Failure.Type != "crash-loop" {
+		t.Errorf("got %+v", suite)
+	}
+}
+
+// TestRead checks that a report comes back from JSON as it was.
+func TestRead(t *testing.T) {
+	var first, second bytes.Buffer
+	if err := page.JSON(&first, failed()); err != nil {
+		t.Fatal(err)
+	}
+	r, err := page.Read(first.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := page.JSON(&second, r); err != nil || first.String() != second.String() {
+		t.Errorf("%v: it changed", err)
+	}
+	for _, bad := range []string{"", "[]", "{}", `{"version": 99, "pipeline": "x"}`} {
+		if _, err := page.Read([]byte(bad)); err == nil {
+			t.Errorf("%q was read", bad)
+		}
+	}
+	if err := page.Text(io.Discard, r); err != nil {
+		t.Error(err)
+	}
+}
