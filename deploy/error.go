@@ -108,3 +108,12 @@ func (e *MovedError) Error() string {
 	}
 	return fmt.Sprintf("the cluster moved since the plan, which does not list: %s (run again)", strings.Join(parts, ", "))
 }
+
+// An OwnedError says that an object belongs to another deployment.
+type OwnedError struct {
+	Deployment string // that has it
+}
+
+func (e *OwnedError) Error() string {
+	return fmt.Sprintf("belongs to deployment %s (leave it out of one of the two)", e.Deployment)
+}

@@ -1,6 +1,9 @@
 package deploy
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // A Set is what one deployment consists of. Inventory, lease and history
 // belong to the deployment, which is named Pipeline/Name and lives in Namespace.
@@ -11,11 +14,17 @@ type Set struct {
 	Namespace   string // of objects that name none; never empty
 	Objects     []Object
 	Pins        []Pin
+	Leave       []string // addresses of members that are neither among Objects nor to be deleted; see [Object.String]
 }
 
 // String returns the name of the deployment: "pipeline/name", or the name
 // alone where there is no pipeline.
 func (s Set) String() string { return strings.TrimPrefix(s.Pipeline+"/"+s.Name, "/") }
+
+// Leaves reports whether o, with its namespace, is to be left as it is.
+func (s Set) Leaves(o Object) bool {
+	return slices.Contains(s.Leave, o.String()) || o.Namespace() == s.Namespace && slices.Contains(s.Leave, o.Kind()+" "+o.Name())
+}
 
 // An Op is what happens to an object.
 type Op string
@@ -25,7 +34,25 @@ const (
 	Create    Op = "create"
 	Configure Op = "configure"
 	Unchanged Op = "unchanged"
+	Delete    Op = "delete"   // it is no longer in the set; done after the rest is proven
+	Conclude  Op = "conclude" // nothing of it differs, but the run that began it did not end well: it is judged again
 )
+
+// Changing reports whether changes would change anything.
+func Changing(changes []Change) bool {
+	return slices.ContainsFunc(changes, func(c Change) bool { return c.Op != Unchanged })
+}
+
+// Deletes returns those of changes that delete.
+func Deletes(changes []Change) []Change {
+	var deletes []Change
+	for _, c := range changes {
+		if c.Op == Delete {
+			deletes = append(deletes, c)
+		}
+	}
+	return deletes
+}
 
 // A Change is one object and what happens to it.
 type Change struct {

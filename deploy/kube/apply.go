@@ -23,29 +23,40 @@ import (
 // Objects go in the order of [deploy.Compare], those of one rank at the same
 // time; after a failure no further rank is begun. Applying is safe to repeat,
 // after a failure or a kill as well. Other errors are those of Diff.
+//
+// What planned lists as a delete stays; see [Turn.Conclude].
 func (c *Cluster) Apply(ctx context.Context, set deploy.Set, planned []deploy.Change, watch func(deploy.Status)) error {
+	var mu sync.Mutex
+	return c.apply(ctx, set, planned, func(object, message string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if watch != nil {
+			watch(deploy.Status{Object: object, Message: message})
+		}
+	}, func(bool) error { return nil })
+}
+
+// apply is Apply; begin is called before the first write, and hears whether
+// there will be any.
+func (c *Cluster) apply(ctx context.Context, set deploy.Set, planned []deploy.Change, say func(object, message string), begin func(writes bool) error) error {
 	all, err := c.diff(ctx, set)
 	if err != nil {
 		return err
 	}
-	todo := slices.DeleteFunc(all, func(p pending) bool { return p.change.Op == deploy.Unchanged })
+	todo := slices.DeleteFunc(all, func(p pending) bool { return p.change.Op == deploy.Unchanged || p.change.Op == deploy.Conclude })
 	if err := within(todo, planned); err != nil {
 		return err
 	}
-	var mu sync.Mutex
-	say := func(p pending, message string) {
-		mu.Lock()
-		defer mu.Unlock()
-		if watch != nil {
-			watch(deploy.Status{Object: p.object.String(), Message: message})
-		}
+	if err := begin(len(todo) > 0); err != nil {
+		return err
 	}
+	todo = slices.DeleteFunc(todo, func(p pending) bool { return p.change.Op == deploy.Delete })
 	for len(todo) > 0 {
 		n := slices.IndexFunc(todo, func(p pending) bool { return p.turn() != todo[0].turn() })
 		if n < 0 {
 			n = len(todo)
 		}
-		if err := c.applyAll(ctx, todo[:n], say); err != nil {
+		if err := c.applyAll(ctx, todo[:n], func(p pending, message string) { say(p.object.String(), message) }); err != nil {
 			return err
 		}
 		todo = todo[n:]
@@ -55,15 +66,22 @@ func (c *Cluster) Apply(ctx context.Context, set deploy.Set, planned []deploy.Ch
 
 // within reports what of todo is not among the planned changes.
 func within(todo []pending, planned []deploy.Change) error {
-	listed := map[address]bool{}
+	listed, deletes := map[address]bool{}, map[address]bool{}
 	for _, change := range planned {
-		if change.Op != deploy.Unchanged {
+		switch change.Op {
+		case deploy.Unchanged, deploy.Conclude:
+		case deploy.Delete:
+			deletes[addressOf(change.Object)] = true
+		default:
 			listed[addressOf(change.Object)] = true
 		}
 	}
 	var moved deploy.MovedError
 	for _, p := range todo {
-		if !listed[addressOf(p.object)] {
+		at := addressOf(p.object)
+		switch {
+		case p.change.Op == deploy.Delete && (deletes[at] || deploy.Generated(p.object)): // what is generated waits for a run that lists it
+		case p.change.Op == deploy.Delete || !listed[at]:
 			moved.Changes = append(moved.Changes, p.change)
 		}
 	}

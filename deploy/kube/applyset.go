@@ -3,6 +3,7 @@ package kube
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,6 +23,8 @@ const (
 	annotationTooling    = "applyset.kubernetes.io/tooling"
 	annotationKinds      = "applyset.kubernetes.io/contains-group-kinds"
 	annotationNamespaces = "applyset.kubernetes.io/additional-namespaces"
+
+	annotationName = "slipway.dev/name" // pipeline, deployment and environment as JSON, where labels cannot hold them
 
 	tooling = "slipway/v1"
 )
@@ -68,6 +71,12 @@ func parent(set deploy.Set, items []*item, live map[string]any) map[string]any {
 	annotations := map[string]any{annotationTooling: tooling, annotationKinds: joined(kinds)}
 	if len(spaces) > 0 {
 		annotations[annotationNamespaces] = joined(spaces)
+	}
+	for _, name := range []string{set.Pipeline, set.Name, set.Environment} {
+		if labelValue(name) != name {
+			full, _ := json.Marshal([]string{set.Pipeline, set.Name, set.Environment}) // strings only
+			annotations[annotationName] = string(full)
+		}
 	}
 	labels := map[string]any{labelApplySetID: applySetID(set)}
 	for label, value := range marks(set) {

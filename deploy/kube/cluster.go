@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
@@ -22,14 +23,16 @@ const Manager = "slipway"
 // and may be used by many goroutines. The zero value is the cluster that
 // kubectl would talk to; inside a pod without a kubeconfig, the pod's own.
 type Cluster struct {
-	Kubeconfig string       // path; empty: $KUBECONFIG, then ~/.kube/config, then the pod's service account
-	Context    string       // of the kubeconfig; empty: its current one
-	Namespace  string       // of the kubeconfig's context, overridden; empty: as the context says
-	UserAgent  string       // empty: "slipway"
-	TakeFrom   []string     // field managers whose fields are taken over, such as "kubectl-client-side-apply"; empty: a field of another stays, and is an error
-	Parallel   int          // requests at a time; 0: 8
-	Dial       Dialer       // how to reach the server; nil: TCP with a limit of 5 seconds
-	Log        *slog.Logger // for developers; nil: nothing is logged
+	Kubeconfig string        // path; empty: $KUBECONFIG, then ~/.kube/config, then the pod's service account
+	Context    string        // of the kubeconfig; empty: its current one
+	Namespace  string        // of the kubeconfig's context, overridden; empty: as the context says
+	UserAgent  string        // empty: "slipway"
+	TakeFrom   []string      // field managers whose fields are taken over, such as "kubectl-client-side-apply"; empty: a field of another stays, and is an error
+	Parallel   int           // requests at a time; 0: 8
+	Term       time.Duration // how long the Lease of a deployment is good for unless it is renewed; 0: a minute
+	Keep       int           // revisions of a deployment that are remembered; 0: 10
+	Dial       Dialer        // how to reach the server; nil: TCP with a limit of 5 seconds
+	Log        *slog.Logger  // for developers; nil: nothing is logged
 
 	connect sync.Once
 	conn    *connection
@@ -101,6 +104,9 @@ func (c *Cluster) DefaultNamespace() (string, error) {
 	}
 	namespace, _, err := c.kubeconfig().Namespace()
 	if err != nil {
+		if _, why := c.load(); why != nil { // it says what is missing
+			return "", why
+		}
 		return "", &deploy.ClusterError{Doing: "read kubeconfig", Err: err}
 	}
 	return namespace, nil

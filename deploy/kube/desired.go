@@ -21,6 +21,7 @@ type item struct {
 	member bool           // of the ApplySet
 	awaits bool           // objects that it may need are to be made before it
 	fresh  bool           // its namespace or its kind is not there yet: it cannot be read or dry-run
+	forced bool           // a dry-run takes fields from whoever has them: it only tells
 	live   map[string]any // nil: there is none
 }
 

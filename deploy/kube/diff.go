@@ -39,6 +39,35 @@ func (c *Cluster) Diff(ctx context.Context, set deploy.Set) ([]deploy.Change, er
 	return changes, nil
 }
 
+// Drift is Diff for those who only want to know: where others have given fields
+// of the set other values, that is a difference as well, and no error.
+func (c *Cluster) Drift(ctx context.Context, set deploy.Set) ([]deploy.Change, error) {
+	items, err := c.desired(ctx, set)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.read(ctx, set, items, nil); err != nil {
+		return nil, err
+	}
+	for _, it := range items {
+		it.forced = true
+		if ownerOf(it.live) != ownerOf(it.object.Body) { // the live one is another deployment's by now, or nobody's
+			it.member = false
+		}
+	}
+	decided, err := c.decide(ctx, items)
+	if err != nil {
+		return nil, err
+	}
+	var drifted []deploy.Change
+	for _, p := range decided {
+		if p.change.Op != deploy.Unchanged {
+			drifted = append(drifted, p.change)
+		}
+	}
+	return drifted, nil
+}
+
 // pending is an item and what is to happen to it.
 type pending struct {
 	*item
@@ -54,19 +83,30 @@ func (c *Cluster) diff(ctx context.Context, set deploy.Set) ([]pending, error) {
 		return nil, err
 	}
 	spaces := c.namespacesOf(set, items)
-	inventory := &item{object: deploy.Object{Body: parent(set, items, nil)}, kind: kind{namespaced: true}}
-	inventory.kind.resource.Version, inventory.kind.resource.Resource = "v1", "configmaps"
-	all := append(slices.Clone(items), inventory)
+	inventory := inventoryOf(set, items)
+	var left *deploy.Change
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error { return c.read(groupCtx, all) })
+	group.Go(func() error {
+		return c.readOne(groupCtx, place{inventory.kind.resource, set.Namespace}, inventory)
+	})
 	group.Go(func() error { return c.readNamespaces(groupCtx, spaces) })
+	group.Go(func() (err error) { left, err = c.unfinished(groupCtx, set); return err })
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 	if err := ours(set, inventory.live); err != nil {
 		return nil, &deploy.ObjectError{Object: inventory.object, Err: err}
 	}
+	held, err := c.placesOf(ctx, set, inventory.live)
+	if err != nil {
+		return nil, err
+	}
+	others, err := c.read(ctx, set, items, held)
+	if err != nil {
+		return nil, err
+	}
 	inventory.object.Body = parent(set, items, inventory.live)
+	all := append(slices.Clone(items), inventory)
 	made, err := spaces.settle(set, all)
 	if err != nil {
 		return nil, err
@@ -74,7 +114,26 @@ func (c *Cluster) diff(ctx context.Context, set deploy.Set) ([]pending, error) {
 	if made != nil {
 		all = append(all, made)
 	}
-	return c.decide(ctx, all, inventory, made)
+	decided, err := c.decide(ctx, all, inventory, made)
+	if err != nil {
+		return nil, err
+	}
+	deletes, err := c.deletes(ctx, set, others, slices.ContainsFunc(decided, func(p pending) bool { return p.change.Op != deploy.Unchanged }))
+	if err != nil {
+		return nil, err
+	}
+	decided = append(decided, deletes...)
+	if left != nil && !slices.ContainsFunc(decided, func(p pending) bool { return p.change.Op != deploy.Unchanged }) {
+		decided = append(decided, pending{&item{object: left.Object}, *left})
+	}
+	return decided, nil
+}
+
+// inventoryOf returns the inventory, as it is where there is none yet.
+func inventoryOf(set deploy.Set, items []*item) *item {
+	it := &item{object: deploy.Object{Body: parent(set, items, nil)}, kind: kind{namespaced: true}}
+	it.kind.resource.Version, it.kind.resource.Resource = "v1", "configmaps"
+	return it
 }
 
 // decide finds what is to happen to each item. The namespace and the inventory
@@ -115,8 +174,10 @@ func (c *Cluster) decide(ctx context.Context, items []*item, first ...*item) ([]
 func (c *Cluster) change(ctx context.Context, it *item) (deploy.Change, error) {
 	change := deploy.Change{Object: it.object, Op: deploy.Create}
 	switch {
-	case deleting(it.live):
+	case deleting(it.live) && !it.forced:
 		return change, &deploy.ObjectError{Object: it.object, Err: errors.New("is being deleted (run again when it is gone)")}
+	case it.member && it.live != nil && ownerOf(it.live) != "" && ownerOf(it.live) != ownerOf(it.object.Body):
+		return change, &deploy.ObjectError{Object: it.object, Err: &deploy.OwnedError{Deployment: deploymentOf(it.live)}}
 	case it.live == nil && it.fresh:
 		return change, nil
 	case it.live != nil && applied(it.object.Body, it.live):
@@ -150,7 +211,7 @@ func (c *Cluster) patch(ctx context.Context, it *item, dryRun ...string) (map[st
 	body := &unstructured.Unstructured{Object: it.object.Body}
 	options := metav1.ApplyOptions{FieldManager: Manager, DryRun: dryRun}
 	result, err := c.of(it).Apply(ctx, it.object.Name(), body, options)
-	if conflict := conflictOf(err); conflict != nil && c.mayTake(conflict) {
+	if conflict := conflictOf(err); conflict != nil && (it.forced && len(dryRun) > 0 || c.mayTake(conflict)) {
 		options.Force = true
 		result, err = c.of(it).Apply(ctx, it.object.Name(), body, options)
 	}

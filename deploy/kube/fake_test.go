@@ -37,6 +37,7 @@ func resources() map[string][]map[string]any {
 			{"name": "configmaps", "kind": "ConfigMap", "namespaced": true},
 			{"name": "secrets", "kind": "Secret", "namespaced": true},
 			{"name": "services", "kind": "Service", "namespaced": true},
+			{"name": "pods", "kind": "Pod", "namespaced": true},
 		},
 		"/apis/apps/v1": {
 			{"name": "deployments", "kind": "Deployment", "namespaced": true},
@@ -92,14 +93,18 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch found := f.objects[r.URL.Path]; {
+	case r.Method == http.MethodPost, r.Method == http.MethodPut, r.Method == http.MethodDelete:
+		f.write(w, r, found)
+	case r.Method == http.MethodPatch && r.Header.Get("Content-Type") == "application/merge-patch+json":
+		f.merge(w, r, found)
 	case r.Method == http.MethodPatch:
 		f.apply(w, r, found)
 	case found != nil:
 		answer(w, http.StatusOK, found)
-	case r.URL.Query().Has("limit"):
+	case r.URL.Query().Has("limit"), r.URL.Query().Has("labelSelector"):
 		items := []any{}
 		for path, body := range f.objects {
-			if strings.HasPrefix(path, r.URL.Path+"/") {
+			if strings.HasPrefix(path, r.URL.Path+"/") && selected(body, r.URL.Query().Get("labelSelector")) {
 				items = append(items, body)
 			}
 		}
@@ -107,6 +112,72 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		answer(w, http.StatusNotFound, status("NotFound", "not found"))
 	}
+}
+
+// selected reports whether body has the label, or the label with its value.
+func selected(body map[string]any, selector string) bool {
+	label, value, exact := strings.Cut(selector, "=")
+	got, ok := (deploy.Object{Body: body}).Field("metadata", "labels", label).(string)
+	return selector == "" || ok && (!exact || got == value)
+}
+
+// write creates, updates and deletes, with the versions and preconditions of the API.
+func (f *fake) write(w http.ResponseWriter, r *http.Request, live map[string]any) {
+	var body map[string]any
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil && r.Method != http.MethodDelete {
+		answer(w, http.StatusBadRequest, status("BadRequest", err.Error()))
+		return
+	}
+	version := func(body map[string]any, field ...string) any { return deploy.Object{Body: body}.Field(field...) }
+	path := r.URL.Path
+	if r.Method == http.MethodPost {
+		path += "/" + deploy.Object{Body: body}.Name()
+		live = f.objects[path]
+	}
+	switch wanted := version(body, "metadata", "resourceVersion"); {
+	case r.Method == http.MethodPost && live != nil:
+		answer(w, http.StatusConflict, status("AlreadyExists", "it is there already"))
+		return
+	case r.Method != http.MethodPost && live == nil:
+		answer(w, http.StatusNotFound, status("NotFound", "not found"))
+		return
+	case r.Method == http.MethodPut && wanted != nil && wanted != version(live, "metadata", "resourceVersion"):
+		answer(w, http.StatusConflict, status("Conflict", "somebody else changed it"))
+		return
+	case r.Method == http.MethodDelete:
+		uid := version(body, "preconditions", "uid")
+		of := version(body, "preconditions", "resourceVersion")
+		if uid != nil && uid != version(live, "metadata", "uid") || of != nil && of != version(live, "metadata", "resourceVersion") {
+			answer(w, http.StatusConflict, status("Conflict", "it is another one by now"))
+			return
+		}
+		delete(f.objects, path)
+		answer(w, http.StatusOK, map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Success"})
+		return
+	}
+	metadata := body["metadata"].(map[string]any)
+	metadata["resourceVersion"] = fmt.Sprint(len(f.sent) + 1000)
+	metadata["uid"] = "uid-of-" + path
+	f.objects[path] = body
+	answer(w, http.StatusOK, body)
+}
+
+// merge sets annotations, which is all that is merged here.
+func (f *fake) merge(w http.ResponseWriter, r *http.Request, live map[string]any) {
+	if live == nil {
+		answer(w, http.StatusNotFound, status("NotFound", "not found"))
+		return
+	}
+	var body map[string]any
+	_ = json.NewDecoder(r.Body).Decode(&body)
+	annotations, _ := (deploy.Object{Body: body}).Field("metadata", "annotations").(map[string]any)
+	there, _ := (deploy.Object{Body: live}).Field("metadata", "annotations").(map[string]any)
+	for name, value := range annotations {
+		if there[name] = value; value == nil {
+			delete(there, name)
+		}
+	}
+	answer(w, http.StatusOK, live)
 }
 
 func (f *fake) apply(w http.ResponseWriter, r *http.Request, live map[string]any) {
@@ -124,9 +195,12 @@ func (f *fake) apply(w http.ResponseWriter, r *http.Request, live map[string]any
 	delete(owned["f:metadata"].(map[string]any), "f:name")
 	delete(owned["f:metadata"].(map[string]any), "f:namespace")
 	metadata := result["metadata"].(map[string]any)
-	metadata["uid"], metadata["resourceVersion"] = "a-uid", fmt.Sprint(len(f.sent))
+	metadata["uid"], metadata["resourceVersion"] = "uid-of-"+r.URL.Path, fmt.Sprint(len(f.sent))
 	metadata["managedFields"] = []any{map[string]any{"manager": r.URL.Query().Get("fieldManager"), "operation": "Apply", "apiVersion": body["apiVersion"], "fieldsV1": owned}}
 	if !r.URL.Query().Has("dryRun") {
+		if before, ok := (deploy.Object{Body: live}).Field("metadata", "annotations").(map[string]any); ok && before["slipway.dev/hold"] != nil { // of another manager
+			metadata["annotations"].(map[string]any)["slipway.dev/hold"] = before["slipway.dev/hold"]
+		}
 		f.objects[r.URL.Path] = result
 	}
 	answer(w, map[bool]int{true: http.StatusCreated, false: http.StatusOK}[live == nil], result)
@@ -164,7 +238,7 @@ func answer(w http.ResponseWriter, code int, body any) {
 func status(reason, message string) map[string]any {
 	return map[string]any{
 		"apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": reason, "message": message,
-		"code": map[string]int{"NotFound": 404, "BadRequest": 400, "Forbidden": 403, "Conflict": 409, "Unauthorized": 401}[reason],
+		"code": map[string]int{"NotFound": 404, "BadRequest": 400, "Forbidden": 403, "Conflict": 409, "AlreadyExists": 409, "Unauthorized": 401}[reason],
 	}
 }
 

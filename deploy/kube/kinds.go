@@ -58,6 +58,37 @@ func (k *kinds) lookup(ctx context.Context, apiVersion, name string) (kind, erro
 	return kind{}, &unknownKindError{apiVersion: apiVersion, kind: name, served: k.served(ctx, gv), kinds: slices.Sorted(maps.Keys(known))}
 }
 
+// preferred finds a kind in the version that the server prefers.
+func (k *kinds) preferred(ctx context.Context, gk schema.GroupKind) (kind, error) {
+	if gk.Group == "" {
+		return k.lookup(ctx, "v1", gk.Kind)
+	}
+	k.mu.Lock()
+	for gv, known := range k.known {
+		if found, ok := known[gk.Kind]; ok && gv.Group == gk.Group { // any version will do, and this one costs nothing
+			k.mu.Unlock()
+			return found, nil
+		}
+	}
+	k.mu.Unlock()
+	var group metav1.APIGroup
+	err := k.get(ctx, &group, groupPath(gk.Group))
+	switch {
+	case apierrors.IsNotFound(err):
+		return kind{}, &unknownKindError{apiVersion: gk.Group, kind: gk.Kind}
+	case err != nil:
+		return kind{}, err
+	}
+	var last error
+	for _, version := range append([]metav1.GroupVersionForDiscovery{group.PreferredVersion}, group.Versions...) {
+		var found kind
+		if found, last = k.lookup(ctx, version.GroupVersion, gk.Kind); last == nil {
+			return found, nil
+		}
+	}
+	return kind{}, last
+}
+
 // forget drops what is remembered of a group, because a definition in it is being written.
 func (k *kinds) forget(group string) {
 	k.mu.Lock()

@@ -2,6 +2,8 @@ package kube
 
 import (
 	"context"
+	"slices"
+	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,26 +25,82 @@ type place struct {
 }
 
 // read fills in what is live of each item: one LIST for each kind and
-// namespace, or a GET where only one object is wanted.
-func (c *Cluster) read(ctx context.Context, items []*item) error {
+// namespace, or a GET where only one object is wanted. In held, the places where
+// the deployment may have members, only those are listed, and what is not among
+// them is asked for by itself. It returns the members that are no items.
+func (c *Cluster) read(ctx context.Context, set deploy.Set, items []*item, held []place) ([]map[string]any, error) {
 	places := map[place][]*item{}
+	for _, at := range held {
+		places[at] = nil
+	}
 	for _, it := range items {
 		if !it.fresh {
 			at := place{it.kind.resource, it.object.Namespace()}
 			places[at] = append(places[at], it)
 		}
 	}
+	var mu sync.Mutex
+	var others []map[string]any
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(c.parallel())
 	for at, wanted := range places {
 		group.Go(func() error {
-			if len(wanted) == 1 {
+			if slices.Contains(held, at) {
+				found, err := c.readMembers(groupCtx, set, at, wanted)
+				if err != nil {
+					return err
+				}
+				mu.Lock()
+				others = append(others, found...)
+				mu.Unlock()
+				wanted = slices.DeleteFunc(slices.Clone(wanted), func(it *item) bool { return it.live != nil })
+			}
+			switch len(wanted) {
+			case 0:
+				return nil
+			case 1:
 				return c.readOne(groupCtx, at, wanted[0])
 			}
-			return c.readAll(groupCtx, at, wanted)
+			return c.readAll(groupCtx, at, "", func(live map[string]any) {
+				for _, it := range wanted {
+					if it.object.Name() == (deploy.Object{Body: live}).Name() {
+						it.live = live
+					}
+				}
+			})
 		})
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	known, uids := map[address]bool{}, map[any]bool{} // whatever version, or group, it was listed in
+	for _, it := range items {
+		known[addressOf(it.object)] = true
+		if it.live != nil {
+			uids[(deploy.Object{Body: it.live}).Field("metadata", "uid")] = true
+		}
+	}
+	return slices.DeleteFunc(others, func(live map[string]any) bool {
+		o := deploy.Object{Body: live}
+		return known[addressOf(o)] || uids[o.Field("metadata", "uid")]
+	}), nil
+}
+
+// readMembers fills in those of wanted that are members of the deployment, and
+// returns its other members in that place.
+func (c *Cluster) readMembers(ctx context.Context, set deploy.Set, at place, wanted []*item) (others []map[string]any, err error) {
+	byName := map[string]*item{}
+	for _, it := range wanted {
+		byName[it.object.Name()] = it
+	}
+	err = c.readAll(ctx, at, labelPartOf+"="+applySetID(set), func(live map[string]any) {
+		if it := byName[deploy.Object{Body: live}.Name()]; it != nil {
+			it.live = live
+		} else if weApplied(live) {
+			others = append(others, live)
+		}
+	})
+	return others, err
 }
 
 func (c *Cluster) readOne(ctx context.Context, at place, wanted *item) error {
@@ -59,12 +117,9 @@ func (c *Cluster) readOne(ctx context.Context, at place, wanted *item) error {
 	return nil
 }
 
-func (c *Cluster) readAll(ctx context.Context, at place, wanted []*item) error {
-	byName := map[string]*item{}
-	for _, it := range wanted {
-		byName[it.object.Name()] = it
-	}
-	options := metav1.ListOptions{Limit: pageSize}
+// readAll lists a place, as far as a label selector goes, and hands each object to take.
+func (c *Cluster) readAll(ctx context.Context, at place, selector string, take func(live map[string]any)) error {
+	options := metav1.ListOptions{Limit: pageSize, LabelSelector: selector}
 	for {
 		limited, cancel := context.WithTimeout(ctx, requestTimeout)
 		page, err := c.at(at).List(limited, options)
@@ -73,9 +128,7 @@ func (c *Cluster) readAll(ctx context.Context, at place, wanted []*item) error {
 			return c.failed(ctx, "list "+at.String(), err)
 		}
 		for n := range page.Items {
-			if it := byName[page.Items[n].GetName()]; it != nil {
-				it.live = page.Items[n].Object
-			}
+			take(page.Items[n].Object)
 		}
 		if options.Continue = page.GetContinue(); options.Continue == "" {
 			return nil
