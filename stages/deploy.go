@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,12 +44,24 @@ type Deploy struct {
 	Manifests `yaml:",inline"`
 	Name      string `yaml:"name" doc:"Name of the deployment, to which its inventory belongs. Default: the stage's id."`
 	Namespace string `yaml:"namespace" doc:"Namespace of objects that name none. Default: the environment's."`
+	OnFailure string `yaml:"onFailure" enum:"leave,rollback" doc:"What to do when the rollout fails: leave (the default) or rollback, to the last revision that was proven. A third of the timeout is kept for that."`
 
 	renderer  Renderer
 	validator Validator
 	registry  Registry
 	cluster   Cluster
 	rollout   Rollout
+	keeper    Keeper
+	run       deploy.Run
+}
+
+// Check implements [pipeline.Checker].
+func (d *Deploy) Check() []error {
+	choices := []string{"leave", rollback}
+	if d.OnFailure == "" || written(d.OnFailure) || slices.Contains(choices, d.OnFailure) {
+		return nil
+	}
+	return []error{&pipeline.FieldError{Field: "onFailure", Code: "bad-value", Err: errors.New("onFailure is neither leave nor rollback" + pipeline.Nearest(d.OnFailure, choices))}}
 }
 
 // Plan renders the manifests and asks the cluster what would change. Digests
@@ -90,6 +103,14 @@ func (d *Deploy) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, 
 	case err != nil:
 		return act, err
 	}
+	if deploy.Changing(changes) {
+		var held *deploy.HeldError
+		if err := d.keeper.Held(ctx, set); errors.As(err, &held) {
+			act.Notes = append(act.Notes, held.Error())
+		} else if err != nil {
+			return act, err
+		}
+	}
 	for _, c := range changes {
 		if c.Op != deploy.Unchanged {
 			act.Effects = append(act.Effects, pipeline.Effect{Verb: string(c.Op), Object: c.Object.String(), Diff: readable(c.Diff)})
@@ -103,7 +124,7 @@ func (d *Deploy) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, 
 		for _, n := range notes(set) {
 			env.Emit(pipeline.Event{Type: pipeline.EventWarning, Text: n})
 		}
-		return d.roll(ctx, env, set, changes)
+		return d.roller().roll(ctx, env, set, changes)
 	}
 	return act, nil
 }
@@ -156,21 +177,6 @@ func notes(set deploy.Set) []string {
 	return notes
 }
 
-// roll applies set and stays until it is proven what runs.
-func (d *Deploy) roll(ctx context.Context, env *pipeline.Env, set deploy.Set, planned []deploy.Change) error {
-	watch := func(s deploy.Status) {
-		env.Emit(pipeline.Event{Type: pipeline.EventNote, Task: s.Object, Text: s.Message})
-	}
-	if err := d.cluster.Apply(ctx, set, planned, watch); err != nil {
-		return err
-	}
-	verdicts, err := d.rollout.Wait(ctx, set, planned, patience(ctx), watch)
-	for _, v := range verdicts {
-		tell(env, v)
-	}
-	return red(err)
-}
-
 // red gives each failed verdict the place of its manifest.
 func red(err error) error {
 	var failed *deploy.RolloutError
@@ -219,6 +225,10 @@ func tell(env *pipeline.Env, v deploy.Verdict) {
 
 // With returns d with the tools it needs, for those who make one without a file.
 func (d *Deploy) With(t Tools) *Deploy {
-	d.renderer, d.validator, d.registry, d.cluster, d.rollout = t.Renderer, t.Validator, t.Registry, t.Cluster, t.Rollout
+	d.renderer, d.validator, d.registry, d.cluster, d.rollout, d.keeper, d.run = t.Renderer, t.Validator, t.Registry, t.Cluster, t.Rollout, t.Keeper, t.Run
 	return d
+}
+
+func (d *Deploy) roller() roller {
+	return roller{cluster: d.cluster, rollout: d.rollout, keeper: d.keeper, registry: d.registry, run: d.run, back: d.OnFailure == rollback}
 }

@@ -6,7 +6,7 @@
 //
 // The meaning of each kind, and the interfaces through which it reaches the
 // world: [Inputs], [Builder], [Registry], [Executor], [Memory], [Copier],
-// [Renderer], [Validator], [Cluster], [Rollout], [Prober],
+// [Renderer], [Validator], [Cluster], [Rollout], [Keeper], [Prober],
 // [Proxy]. Each is declared in the file that uses it.
 //
 // # May touch
@@ -15,7 +15,10 @@
 // cluster or a builder except through its interfaces.
 package stages
 
-import "github.com/slipway-ci/slipway/pipeline"
+import (
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/pipeline"
+)
 
 // Tools is what stages work with. Main fills it in; tests use stagestest.
 type Tools struct {
@@ -31,6 +34,8 @@ type Tools struct {
 	Rollout   Rollout
 	Prober    Prober
 	Proxy     Proxy
+	Keeper    Keeper
+	Run       deploy.Run // this one, as clusters are to remember it; Commit and URL come from the scope
 }
 
 // Kinds returns the kinds of stage slipway knows, using t.

@@ -29,6 +29,7 @@ type app struct {
 	flags   flags
 	secrets []string // what must not be shown, once it is known
 
+	id        string              // of this run, once it is needed
 	concluded bool                // the run has ended, and said so on stdout
 	notices   *github.Annotations // what stands beside lines of files on GitHub
 }
@@ -90,6 +91,7 @@ Green means the digest you built is what runs. Red tells you why.`,
 		}
 		return a.checkOutput(c)
 	}
+	root.AddCommand(a.deployments()...)
 	err := root.ExecuteContext(ctx)
 	var told *toldError
 	switch {
@@ -172,12 +174,17 @@ func (a *app) fromFlag(c *cobra.Command) {
 
 // clusterFlags adds the flags that kubectl has, too.
 func (a *app) clusterFlags(c *cobra.Command) {
+	a.contextFlags(c, "namespace of objects that name none")
+	c.Flags().StringSliceVar(&a.flags.takeFrom, "take-from", nil, "field managers whose fields are taken over, such as kubectl-client-side-apply")
+	c.Flags().StringVar(&a.flags.kubeVersion, "kube-version", "", "the `VERSION` of Kubernetes that manifests are checked for, such as 1.33 (default: the cluster's, or "+schema.Newest+")")
+}
+
+// contextFlags adds the flags that say which cluster, and which namespace of it.
+func (a *app) contextFlags(c *cobra.Command, namespace string) {
 	f := c.Flags()
 	f.StringVar(&a.flags.kubeconfig, "kubeconfig", "", "path of the kubeconfig")
 	f.StringVar(&a.flags.context, "context", "", "context of the kubeconfig")
-	f.StringSliceVar(&a.flags.takeFrom, "take-from", nil, "field managers whose fields are taken over, such as kubectl-client-side-apply")
-	f.StringVar(&a.flags.kubeVersion, "kube-version", "", "the `VERSION` of Kubernetes that manifests are checked for, such as 1.33 (default: the cluster's, or "+schema.Newest+")")
-	f.StringVarP(&a.flags.namespace, "namespace", "n", "", "namespace of objects that name none")
+	f.StringVarP(&a.flags.namespace, "namespace", "n", "", namespace)
 }
 
 func (a *app) registryFlags(c *cobra.Command) *cobra.Command {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/slipway-ci/slipway/pipeline"
 	"github.com/slipway-ci/slipway/pipeline/engine"
+	"github.com/slipway-ci/slipway/pipeline/facts"
 	"github.com/slipway-ci/slipway/stages"
 )
 
@@ -22,6 +23,7 @@ type bare struct {
 	kustomize string
 	images    []string
 	name      string
+	onFailure string
 	timeout   time.Duration
 }
 
@@ -43,6 +45,7 @@ and stays until it can prove what runs. It is for those who keep their builds.`,
 	}
 	b.flags(c)
 	c.Flags().DurationVar(&b.timeout, "timeout", stages.DefaultTimeout, "how long workloads may take")
+	c.Flags().StringVar(&b.onFailure, "on-failure", "leave", "what to do when the rollout fails: leave, or rollback to the last revision that was proven")
 	a.clusterFlags(c)
 	a.outputFlag(c, "json")
 	return a.runFlags(a.registryFlags(c))
@@ -60,7 +63,10 @@ func (a *app) bare(ctx context.Context, w *world, b bare) (*pipeline.Plan, error
 	if b.kustomize == "" {
 		return nil, usagef("which folder? (name it with -k, or use slipway run for a pipeline file)")
 	}
-	body := &stages.Deploy{Manifests: stages.Manifests{Kustomize: b.kustomize, Images: map[string]pipeline.Value{}}, Namespace: a.flags.namespace}
+	body := &stages.Deploy{Manifests: stages.Manifests{Kustomize: b.kustomize, Images: map[string]pipeline.Value{}}, Namespace: a.flags.namespace, OnFailure: b.onFailure}
+	if len(body.Check()) > 0 {
+		return nil, usagef("--on-failure %s (want leave or rollback)", b.onFailure)
+	}
 	for _, im := range b.images {
 		name, ref, err := image(im)
 		if err != nil {
@@ -86,7 +92,7 @@ func (a *app) bare(ctx context.Context, w *world, b bare) (*pipeline.Plan, error
 		project = "deploy"
 	}
 	p := &pipeline.Pipeline{Name: project, Dir: dir, Stages: []pipeline.Stage{st}}
-	return new(engine.Planner).Plan(ctx, p, pipeline.Scope{})
+	return new(engine.Planner).Plan(ctx, p, pipeline.Scope{Facts: map[string]any{"git": facts.Git(ctx, dir, a.env), "ci": facts.CI(a.env)}})
 }
 
 // image reads NAME=REF@DIGEST.

@@ -22,8 +22,9 @@ const (
 	exitRegistry    = 5  // a registry is down or refuses
 	exitCluster     = 6  // a cluster is unreachable, forbids, or is not the one that is meant
 	exitRollout     = 7  // a rollout failed
+	exitRolledBack  = 8  // a rollout failed, and what ran before runs again
 	exitVerify      = 9  // what runs does not do what it should
-	exitStale       = 10 // a release or plan is missing or stale, or the cluster is no longer what the plan was made for
+	exitStale       = 10 // a release or plan is missing or stale, or the cluster is no longer what the plan was made for, or is to stay as it is
 	exitLocked      = 11 // something else holds the lock
 	exitCannotBuild = 12 // this machine cannot build
 	exitTimeout     = 124
@@ -64,6 +65,10 @@ func exitCode(err error) int {
 		moved    *deploy.MovedError
 		stale    *pipeline.StaleError
 		verify   *stages.VerifyError
+		back     *deploy.RolledBackError
+		held     *deploy.HeldError
+		locked   *deploy.LockedError
+		lost     *deploy.LostError
 		file     *pipeline.Error
 		field    *pipeline.FieldError
 		usage    usageError
@@ -77,12 +82,14 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case errors.As(err, &host):
 		return exitCannotBuild
-	case errors.As(err, &lock):
+	case errors.As(err, &lock), errors.As(err, &locked), errors.As(err, &lost):
 		return exitLocked
-	case errors.As(err, &stale):
+	case errors.As(err, &stale), errors.As(err, &held):
 		return exitStale
 	case errors.As(err, &verify):
 		return exitVerify
+	case errors.As(err, &back):
+		return exitRolledBack
 	case errors.As(err, &registry):
 		return exitRegistry
 	case errors.As(err, &solve), errors.As(err, &exit):

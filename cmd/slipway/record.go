@@ -37,11 +37,11 @@ type record struct {
 // newRecord begins a record. Where the folder cannot be written, nothing stays
 // of the run but what it printed: that is said in the error, and no reason not
 // to run.
-func newRecord(plan *pipeline.Plan, mask func(io.Writer) io.Writer) (*record, error) {
+func newRecord(id string, plan *pipeline.Plan, mask func(io.Writer) io.Writer) (*record, error) {
 	now := time.Now().UTC()
 	r := &record{mask: mask, verdict: map[pipeline.ID][]pipeline.Event{}}
 	r.release = &pipeline.Release{
-		Version: pipeline.ReleaseVersion, ID: now.Format("20060102-150405-") + suffix(), Pipeline: plan.Pipeline,
+		Version: pipeline.ReleaseVersion, ID: id, Pipeline: plan.Pipeline,
 		Environment: plan.Environment, Partial: plan.Partial, From: plan.From, Started: now,
 	}
 	r.release.Commit, r.release.Dirty = commit(plan.Scope)
@@ -100,6 +100,14 @@ func commit(sc pipeline.Scope) (sha string, dirty bool) {
 		dirty, _ = git["dirty"].(bool)
 	}
 	return sha, dirty
+}
+
+// runID returns what this run is called, here and in the cluster.
+func (a *app) runID() string {
+	if a.id == "" {
+		a.id = time.Now().UTC().Format("20060102-150405-") + suffix()
+	}
+	return a.id
 }
 
 func suffix() string {

@@ -50,7 +50,7 @@ func (a *app) runPlan(ctx context.Context, make func(context.Context, *world) (*
 	if _, dirty := commit(plan.Scope); dirty && plan.Scope.Environment.Protected {
 		return usagef("environment %s is protected, and the tree has changes that no commit holds (commit or remove them)", plan.Environment)
 	}
-	rec, err := newRecord(plan, a.hide)
+	rec, err := newRecord(a.runID(), plan, a.hide)
 	if err != nil {
 		fmt.Fprintf(a.stderr, "warning: %v\n", err)
 	}

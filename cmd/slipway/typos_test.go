@@ -22,7 +22,7 @@ type default required env pattern oneOf min max description
 extends namespace context clusterUID protected promotes
 build exec copy render deploy stage needs if matrix timeout retries always cell optional exclude
 contexts dockerfile target platforms args secrets push repository tags tag
-image command script workdir user network cache to kustomize images
+image command script workdir user network cache to kustomize images onFailure
 verify http url method headers status header body contains regex within in`
 
 var (
@@ -68,7 +68,7 @@ stages:
     render: {kustomize: k, to: out.yaml, images: {base: "${{ stages.publish.image }}"}}
   rollout:
     needs: [files]
-    deploy: {kustomize: k, images: {svc: "${{ stages.svc['cart'].image }}"}, namespace: n, name: it}
+    deploy: {kustomize: k, images: {svc: "${{ stages.svc['cart'].image }}"}, namespace: n, name: it, onFailure: rollback}
   smoke:
     needs: [rollout]
     verify:

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/user"
 	"path/filepath"
 
 	"k8s.io/klog/v2"
@@ -56,6 +58,8 @@ func (a *app) world() *world {
 		Prober:    probe.Prober{},
 		Proxy:     w.cluster,
 		Rollout:   &rollout.Watcher{Cluster: w.cluster, Resolver: w.images, Log: a.log()},
+		Keeper:    identified{w.cluster},
+		Run:       a.identity(),
 	}
 	return w
 }
@@ -94,4 +98,27 @@ func (c identified) Check(ctx context.Context, want string) (string, error) {
 			"this cluster has the UID %s, but the environment is bound to %s (use the right context, or change clusterUID)", got, want)})
 	}
 	return namespace, nil
+}
+
+// Lock implements [stages.Keeper].
+func (c identified) Lock(ctx context.Context, set deploy.Set, planned []deploy.Change, run deploy.Run, watch func(deploy.Status), do func(context.Context, stages.Turn) error) error {
+	return c.Cluster.Lock(ctx, set, planned, run, watch, func(ctx context.Context, t *kube.Turn) error { return do(ctx, t) })
+}
+
+var (
+	_ stages.Cluster = identified{}
+	_ stages.Keeper  = identified{}
+	_ stages.Turn    = (*kube.Turn)(nil)
+)
+
+// identity returns who runs, for others to find in the cluster.
+func (a *app) identity() deploy.Run {
+	name, host := "unknown", "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if h, err := os.Hostname(); err == nil {
+		host = h
+	}
+	return deploy.Run{ID: a.runID(), By: name + "@" + host, PID: os.Getpid()}
 }

@@ -38,18 +38,22 @@ type World struct {
 	FailBuild    error  // Build returns it
 	FailExec     error  // Exec returns it
 	Runs         string // digest that pods report instead of the pinned one
+	Breaks       string // digest whose pods never become ready
+	Held         error  // Held and Lock return it
+	Locked       error  // Lock returns it
 
 	mu      sync.Mutex
 	built   map[string]bool          // digests that the builder holds
 	Images  map[string]string        // pushed reference → digest
 	Objects map[string]deploy.Object // what is in the cluster
 	passed  map[string]bool
-	Log     []string // every change, in order
+	history map[string][]deploy.Revision // by deployment, the newest first
+	Log     []string                     // every change, in order
 }
 
 // Tools returns w as the tools of package stages.
 func (w *World) Tools() stages.Tools {
-	return stages.Tools{Inputs: w, Builder: w, Registry: w, Executor: w, Memory: w, Copier: w, Renderer: w, Validator: w, Cluster: w, Rollout: w}
+	return stages.Tools{Inputs: w, Builder: w, Registry: w, Executor: w, Memory: w, Copier: w, Renderer: w, Validator: w, Cluster: w, Rollout: w, Keeper: keeper{w}}
 }
 
 // did notes a change of the world.
@@ -271,6 +275,10 @@ func (w *World) Wait(_ context.Context, set deploy.Set, _ []deploy.Change, _ tim
 	var verdicts, failed []deploy.Verdict
 	for _, p := range set.Pins {
 		v := deploy.Verdict{Object: p.Object, Code: deploy.Proven, Ready: 1, Want: 1, Digests: []string{p.Digest}}
+		if w.Breaks == p.Digest {
+			v.Code, v.Cause = deploy.CrashLoop, "exit code 3"
+			failed = append(failed, v)
+		}
 		if w.Runs != "" && w.Runs != p.Digest {
 			v.Code, v.Cause = deploy.WrongDigest, "runs "+w.Runs
 			failed = append(failed, v)
