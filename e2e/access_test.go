@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -89,6 +90,13 @@ func (c *cluster) kubeconfigFor(t *testing.T, server, token string) string {
 // far that change something.
 func (c *cluster) spied(t *testing.T) (*cluster, func() []string) {
 	t.Helper()
+	return c.watched(t, func(int) {})
+}
+
+// watched is spied, and calls after with the number of each write, from 1, when the cluster has
+// done it and before slipway hears of that.
+func (c *cluster) watched(t *testing.T, after func(n int)) (*cluster, func() []string) {
+	t.Helper()
 	config, err := clientcmd.BuildConfigFromFlags("", c.kubeconfig)
 	if err != nil {
 		t.Fatal(err)
@@ -110,12 +118,20 @@ func (c *cluster) spied(t *testing.T) (*cluster, func() []string) {
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(to) },
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && !r.URL.Query().Has("dryRun") {
-			mu.Lock()
-			writes = append(writes, r.Method+" "+r.URL.String())
-			mu.Unlock()
+		if r.Method == http.MethodGet || r.URL.Query().Has("dryRun") {
+			proxy.ServeHTTP(w, r)
+			return
 		}
-		proxy.ServeHTTP(w, r)
+		mu.Lock()
+		writes = append(writes, r.Method+" "+r.URL.String())
+		n := len(writes)
+		mu.Unlock()
+		answer := httptest.NewRecorder()
+		proxy.ServeHTTP(answer, r)
+		after(n)
+		maps.Copy(w.Header(), answer.Header())
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write(answer.Body.Bytes()) // slipway may be gone
 	}))
 	t.Cleanup(server.Close)
 	path := filepath.Join(t.TempDir(), "kubeconfig")
