@@ -133,6 +133,7 @@ func (d *decoder) cells(n *yaml.Node, key string) []pipeline.Entry {
 				d.fail(name, "bad-name", "%q cannot name a value of a matrix (want letters, digits, - and _; %s is the name of the cell itself)", name.Value, pipeline.CellFact)
 				return
 			}
+			d.fields[fmt.Sprintf("%s[%d].%s", key, len(entries), name.Value)] = d.pos(name)
 			e.Values[name.Value] = d.known(resolve(val), name.Value)
 		})
 		entries = append(entries, e)
@@ -163,10 +164,10 @@ func (d *decoder) excluded(m *pipeline.Matrix) {
 	for _, a := range m.Axes {
 		axes = append(axes, a.Name)
 	}
-	for _, e := range m.Exclude {
+	for i, e := range m.Exclude {
 		for _, name := range pipeline.Keys(e.Values) {
 			if !slices.Contains(axes, name) {
-				d.errs.Add(e.Values[name].Pos, "", "unknown-name", fmt.Errorf("exclude has %s, which is no list of the matrix%s", name, pipeline.Nearest(name, axes)))
+				d.errs.Add(d.fields[fmt.Sprintf("%s[%d].%s", keyExclude, i, name)], "", "unknown-name", fmt.Errorf("exclude has %s, which is no list of the matrix%s", name, pipeline.Nearest(name, axes)))
 			}
 		}
 	}

@@ -14,7 +14,6 @@ import (
 
 	"github.com/slipway-ci/slipway/pipeline"
 	"github.com/slipway-ci/slipway/pipeline/expr"
-	"github.com/slipway-ci/slipway/pipeline/report"
 	"github.com/slipway-ci/slipway/pipeline/syntax"
 	"github.com/slipway-ci/slipway/stages"
 )
@@ -24,41 +23,6 @@ var update = flag.Bool("update", false, "write the golden files")
 func parse(name string, text []byte) (*pipeline.Pipeline, error) {
 	p := syntax.Parser{Kinds: stages.Kinds(stages.Tools{}), Compiler: new(expr.Compiler)}
 	return p.Parse(name, text)
-}
-
-// TestErrors compares what is said of each broken file with its golden twin.
-func TestErrors(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no files", err)
-	}
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, err = parse(filepath.Base(file), text)
-			if err == nil {
-				t.Fatal("no error")
-			}
-			var got bytes.Buffer
-			report.Errors(&got, err, func(string) []byte { return text })
-			golden := strings.TrimSuffix(file, ".yaml") + ".err"
-			if *update {
-				if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got.String() != string(want) {
-				t.Errorf("got:\n%s\nwant:\n%s", &got, want)
-			}
-		})
-	}
 }
 
 const whole = `slipway: v1

@@ -220,6 +220,10 @@ func set(v reflect.Value, got any) bool {
 }
 
 func (d *decoder) duration(n *yaml.Node, v reflect.Value) {
+	if n.Kind != yaml.ScalarNode {
+		d.fail(n, "wrong-type", "duration is %s (want one such as 90s, 5m or 1h30m)", what(n))
+		return
+	}
 	got, err := time.ParseDuration(n.Value)
 	if err != nil || got < 0 {
 		d.fail(n, "wrong-type", "%q is no duration (want one such as 90s, 5m or 1h30m)", n.Value)
