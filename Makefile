@@ -17,7 +17,7 @@ PACKAGES := git gcc libc6-dev pkg-config libseccomp-dev uidmap busybox-static $(
 export CGO_ENABLED := 0
 export GOFLAGS := -trimpath
 
-.PHONY: browser default fmt vet lint unit race golden e2e cross test build runc deps demo demo-down clean
+.PHONY: browser default fmt vet lint unit race fuzz bench golden e2e cross test build runc deps demo demo-down clean
 
 default: vet lint unit build
 
@@ -65,7 +65,13 @@ cross: ## all but the solver of our own works on macOS and Windows, too
 e2e: build bin/slipway-cluster
 	$(E2E) -C e2e test $(E2EFLAGS) -count=1 -timeout 30m .
 
-test: deps browser vet lint race cross e2e ## everything
+fuzz: ## bytes to plan, and expressions: 20 s of each
+	go test ./pipeline/syntax -run '^$$' -fuzz FuzzPlan -fuzztime 20s && go test ./pipeline/expr -run '^$$' -fuzz FuzzTemplate -fuzztime 20s
+
+bench: build ## what slipway costs, in CPU time
+	go run ./bench -slipway bin/slipway
+
+test: deps browser vet lint race fuzz cross e2e ## everything
 
 demo: deps build ## a registry, a Kubernetes, and examples/shop on it, proven
 	$(E2E) -C e2e build $(E2EFLAGS) -o ../bin/slipway-demo ./demo && bin/slipway-demo up

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"github.com/slipway-ci/slipway/pipeline"
 	"github.com/slipway-ci/slipway/pipeline/engine"
 	"github.com/slipway-ci/slipway/pipeline/expr"
+	"github.com/slipway-ci/slipway/pipeline/facts"
 	"github.com/slipway-ci/slipway/pipeline/report"
 	"github.com/slipway-ci/slipway/pipeline/syntax"
 	"github.com/slipway-ci/slipway/stages"
@@ -34,26 +36,14 @@ func TestExamples(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tools := new(stagestest.World).Tools()
-			tools.Renderer = new(renderer)
-			parser := syntax.Parser{Kinds: stages.Kinds(tools), Compiler: new(expr.Compiler)}
-			p, err := parser.Parse(file, text)
+			p, err := parseOffline(file, text)
 			if err != nil {
 				t.Fatal(err)
 			}
 			var got bytes.Buffer
-			for _, env := range p.Environments {
-				vars, err := p.Resolve(env, pipeline.Outside{})
+			for _, env := range environmentsOf(p) {
+				plan, err := planOffline(t.Context(), p, env)
 				if err != nil {
-					t.Fatal(err)
-				}
-				plan, err := new(engine.Planner).Plan(t.Context(), p, pipeline.Scope{Environment: env, Facts: map[string]any{
-					"vars": vars, "environment": map[string]any{"name": env.Name},
-				}})
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := stages.CheckPins(plan); err != nil {
 					t.Fatal(err)
 				}
 				if err := report.Plan(&got, plan); err != nil {
@@ -64,6 +54,52 @@ func TestExamples(t *testing.T) {
 			golden(t, filepath.Join(filepath.Dir(file), "plan.golden"), got.Bytes())
 		})
 	}
+}
+
+// cuda is the base image of examples/data.
+const cuda = "ghcr.io/acme/cuda:12@sha256:e636c973d999a634277daa3a43db4adb0e7fde4ef22d47c8e833adb29bd2e99f"
+
+// parseOffline parses a file whose stages work with a world in memory, and with
+// the real manifests beside it.
+func parseOffline(file string, text []byte) (*pipeline.Pipeline, error) {
+	world := &stagestest.World{Images: map[string]string{cuda: cuda[strings.Index(cuda, "sha256:"):]}}
+	tools := world.Tools()
+	tools.Renderer = new(renderer)
+	parser := syntax.Parser{Kinds: stages.Kinds(tools), Compiler: new(expr.Compiler)}
+	return parser.Parse(file, text)
+}
+
+// environmentsOf returns those of p, or one without a name.
+func environmentsOf(p *pipeline.Pipeline) []pipeline.Environment {
+	if len(p.Environments) == 0 {
+		return []pipeline.Environment{{}}
+	}
+	return p.Environments
+}
+
+// planOffline plans p at a commit that is tagged v1.4.2, with some value for
+// each secret.
+func planOffline(ctx context.Context, p *pipeline.Pipeline, env pipeline.Environment) (*pipeline.Plan, error) {
+	flags := map[string]string{}
+	for _, v := range p.Vars {
+		if v.Type == pipeline.Secret {
+			flags[v.Name] = "example of a secret"
+		}
+	}
+	vars, err := p.Resolve(env, pipeline.Outside{Flags: flags})
+	if err != nil {
+		return nil, err
+	}
+	plan, err := new(engine.Planner).Plan(ctx, p, pipeline.Scope{Environment: env, Facts: map[string]any{
+		"vars": vars, "environment": map[string]any{"name": env.Name, "namespace": env.Namespace},
+		"git":  map[string]any{"sha": strings.Repeat("5294b33", 6)[:40], "short": "5294b33", "branch": "main", "slug": "main", "tag": "v1.4.2", "describe": "v1.4.2", "dirty": false, "epoch": 1},
+		"ci":   map[string]any{"name": "", "run": "", "url": ""},
+		"dirs": facts.Dirs(p.Dir),
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return plan, stages.CheckPins(plan)
 }
 
 func golden(t *testing.T, file string, got []byte) {

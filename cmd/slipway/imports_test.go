@@ -37,6 +37,7 @@ var imports = map[string][]string{
 	"deploy/probe":      {"deploy"},
 	"deploy/rollout":    {"deploy", "deploy/kube"},
 	"docs":              {},
+	"bench":             {},
 	"stages":            {"pipeline", "buildkit", "deploy"},
 	"stages/stagestest": {"stages", "buildkit", "deploy"},
 	"cmd/slipway": {

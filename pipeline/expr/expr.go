@@ -48,6 +48,10 @@ func (c *Compiler) compile(src string, at pipeline.Place, names pipeline.Names) 
 	fail := func(offset int, code string, err error) error {
 		return &pipeline.Error{Pos: at(offset), Code: code, Err: err}
 	}
+	plain := !strings.Contains(src, "matrix") // means the same in every stage
+	if known, ok := lang.known.Load(src); ok && plain {
+		return known.(*expression), nil
+	}
 	if strings.TrimSpace(src) == "" {
 		return nil, fail(0, "empty-expression", errors.New("expression is empty"))
 	}
@@ -78,6 +82,9 @@ func (c *Compiler) compile(src string, at pipeline.Place, names pipeline.Names) 
 	}
 	if e.Secret() && w.whole {
 		e.typ = pipeline.Secret
+	}
+	if plain {
+		lang.known.Store(src, e)
 	}
 	return e, nil
 }

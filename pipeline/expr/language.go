@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"cel.dev/cel-go/cel"
 	celast "cel.dev/cel-go/common/ast"
@@ -25,6 +26,7 @@ type language struct {
 	factory celast.ExprFactory
 	fields  map[string]map[string]*types.Type // fields by type name
 	dashes  []pipeline.ID                     // stages with a dash in their id, the longest first
+	known   sync.Map                          // expressions that have been compiled, by their text
 }
 
 // language returns the language for names. Making one costs a millisecond, so

@@ -105,22 +105,44 @@ func (r *reader) merged(def, own *yaml.Node, t reflect.Type) *yaml.Node {
 	}
 	out := &yaml.Node{Kind: yaml.MappingNode, Tag: own.Tag, Style: own.Style}
 	r.like(own, out)
+	there := map[string]bool{}
 	for i := 0; i+1 < len(own.Content); i += 2 {
 		key, val := own.Content[i], own.Content[i+1]
-		if d := child(def, key.Value); d != nil {
+		name := key.Value
+		if known := keysUnder(t); len(known) > 0 && !slices.Contains(known, name) {
+			name = meant(own, name, known) // so that only the misspelling is reported
+		}
+		there[name] = true
+		if d := child(def, name); d != nil {
 			if resolve(val).Tag == "!!null" {
 				continue
 			}
-			val = r.merged(d, val, under(t, key.Value))
+			val = r.merged(d, val, under(t, name))
 		}
 		out.Content = append(out.Content, key, val)
 	}
 	for i := 0; i+1 < len(def.Content); i += 2 {
-		if key := def.Content[i]; child(own, key.Value) == nil {
+		if key := def.Content[i]; !there[key.Value] {
 			out.Content = append(out.Content, key, def.Content[i+1])
 		}
 	}
 	return out
+}
+
+// keysUnder returns the keys that a mapping of type t can have, or none if it can
+// have any.
+func keysUnder(t reflect.Type) []string {
+	for t != nil && t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t == nil || t.Kind() != reflect.Struct || t == valueType {
+		return nil
+	}
+	var keys []string
+	for _, f := range fieldsOf(reflect.New(t).Elem()) {
+		keys = append(keys, f.key)
+	}
+	return keys
 }
 
 // shortKey returns the key that a scalar in place of a mapping means, or "".
