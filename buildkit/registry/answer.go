@@ -111,6 +111,9 @@ func isAnswer(err error) bool {
 
 // temporary reports whether trying again can help.
 func temporary(err error) bool {
+	if _, ok := errors.AsType[*finalError](err); ok {
+		return false
+	}
 	if a, ok := errors.AsType[*answer](err); ok {
 		return temporaryStatus(a.status)
 	}
@@ -122,6 +125,9 @@ func temporary(err error) bool {
 	}
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
 		return !e.IsNotFound
+	}
+	if strings.Contains(err.Error(), "refusing token-server redirect") { // go-containerregistry has no type for it
+		return false
 	}
 	if isTLS(err) || errors.Is(err, syscall.ECONNREFUSED) { // nobody listens: say so at once
 		return false

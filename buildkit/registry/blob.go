@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -170,7 +171,7 @@ func (t *transfer) upload(ctx context.Context, d descriptor, start *url.URL, p b
 		}
 		r, err := t.from.blob(ctx, d)
 		if err != nil {
-			return err
+			return &finalError{err} // the source was asked again already
 		}
 		q := to.Query()
 		q.Set("digest", d.Digest)
@@ -191,6 +192,9 @@ func (t *transfer) upload(ctx context.Context, d descriptor, start *url.URL, p b
 			return err
 		}
 		discard(resp)
+		if got := resp.Header.Get("Docker-Content-Digest"); got != "" && got != d.Digest {
+			return fmt.Errorf("%w: %s was stored as %s", errDigest, d.Digest, harmless(got))
+		}
 		return nil
 	})
 }

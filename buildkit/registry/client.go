@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,7 +31,10 @@ type Client struct {
 	Content   Content        // the builder's; nil means that nothing can be pushed
 	Log       *slog.Logger   // nil discards
 
-	backoff time.Duration // first wait before something is tried again; zero means 250 ms
+	backoff  time.Duration                               // first wait before something is tried again; zero means 250 ms
+	pause    func(context.Context, time.Duration) error  // waits; nil means a timer
+	patience time.Duration                               // how long a registry may be silent; zero means 5 minutes
+	dial     func(context.Context, string, string) error // is asked before a connection is made; nil allows all
 
 	once     sync.Once
 	wires    wires
@@ -53,7 +57,7 @@ const transfers = 6
 
 func (c *Client) init() {
 	c.once.Do(func() {
-		c.wires = newWires()
+		c.wires = c.newWires()
 		c.requests = make(chan struct{}, transfers)
 		c.sessions = map[string]*session{}
 		c.blobs = map[blobKey]*blob{}
@@ -153,9 +157,20 @@ func (c *Client) session(ctx context.Context, repo repository, scope string, pul
 	if err != nil {
 		return nil, fmt.Errorf("credentials: %w", err)
 	}
-	rt, err := transport.NewWithContext(ctx, repo.Registry, auth, c.wire(repo.RegistryStr()), scopes)
+	wire, after := c.wire(repo.RegistryStr()), new(atomic.Int64)
+	login := roundTripper(func(req *http.Request) (*http.Response, error) {
+		resp, err := wire.RoundTrip(req)
+		if err == nil {
+			after.Store(int64(retryAfter(resp.Header.Get("Retry-After"), time.Now())))
+		}
+		return resp, err
+	})
+	rt, err := transport.NewWithContext(ctx, repo.Registry, auth, login, scopes)
 	if errors.Is(err, http.ErrSchemeMismatch) && !c.plain(repo.RegistryStr()) {
 		return nil, noTLS(repo.RegistryStr())
+	}
+	if wait := time.Duration(after.Load()); err != nil && wait > 0 {
+		return nil, &busyError{wait, err}
 	}
 	if err != nil {
 		return nil, err

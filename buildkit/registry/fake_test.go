@@ -198,6 +198,9 @@ func both(t *testing.T, f func(t *testing.T, w *world)) {
 	t.Run("ggcr", func(t *testing.T) { f(t, serve(t, ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))))) })
 }
 
+// discardLog keeps what a server says of broken connections from the output.
+func discardLog() *log.Logger { return log.New(io.Discard, "", 0) }
+
 func newClient(content Content) *Client {
 	return &Client{Content: content, Keychain: authn.NewMultiKeychain(), backoff: time.Millisecond}
 }

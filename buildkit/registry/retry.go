@@ -25,18 +25,47 @@ func (c *Client) retry(ctx context.Context, op func() error) error {
 		pause := wait + rand.N(wait)
 		if a, ok := errors.AsType[*answer](err); ok && a.after > 0 {
 			pause = a.after
+		} else if l, ok := errors.AsType[*busyError](err); ok {
+			pause = l.after
 		}
 		if pause > longestWait {
 			return err
 		}
 		c.log().DebugContext(ctx, "registry: once more", "attempt", attempt, "in", pause, "after", err)
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return context.Cause(ctx)
+		sleep := c.pause
+		if sleep == nil {
+			sleep = asleep
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return err
 		}
 		wait *= 2
 	}
 }
+
+// asleep waits, or returns the cause of the context's end.
+func asleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// A finalError is not tried again: what could help was done.
+type finalError struct{ err error }
+
+func (e *finalError) Error() string { return e.err.Error() }
+func (e *finalError) Unwrap() error { return e.err }
+
+// A busyError is a login that is to be tried again after some time.
+type busyError struct {
+	after time.Duration
+	err   error
+}
+
+func (e *busyError) Error() string { return e.err.Error() }
+func (e *busyError) Unwrap() error { return e.err }

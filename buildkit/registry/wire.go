@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,16 +24,20 @@ type wires struct {
 	near   *http.Transport // to hosts that a registry on loopback named: no link-local
 }
 
-func newWires() wires {
-	away := newTransport(func(ip netip.Addr) bool { return linkLocal(ip) || ip.IsLoopback() })
-	near := newTransport(linkLocal)
+func (c *Client) newWires() wires {
+	away := c.newTransport(func(ip netip.Addr) bool { return linkLocal(ip) || ip.IsLoopback() })
+	near := c.newTransport(linkLocal)
 	away.Proxy, near.Proxy = nil, nil
-	return wires{direct: newTransport(nil), away: away, near: near}
+	return wires{direct: c.newTransport(nil), away: away, near: near}
 }
+
+// silence is how long a registry may be silent: it may hash gigabytes before it
+// answers.
+const silence = 5 * time.Minute
 
 // newTransport returns a transport that does not connect to addresses that
 // refuse reports, whatever name led there.
-func newTransport(refuse func(netip.Addr) bool) *http.Transport {
+func (c *Client) newTransport(refuse func(netip.Addr) bool) *http.Transport {
 	dialer := &net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}
 	if refuse != nil {
 		dialer.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
@@ -43,15 +48,50 @@ func newTransport(refuse func(netip.Addr) bool) *http.Transport {
 			return nil
 		}
 	}
+	patience := cmp.Or(c.patience, silence)
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		if c.dial != nil {
+			if err := c.dial(ctx, network, address); err != nil {
+				return nil, err
+			}
+		}
+		conn, err := dialer.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &patient{conn, patience + patience/2}, nil // a request whose answer does not begin ends first
+	}
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           dialer.DialContext,
+		DialContext:           dial,
 		ForceAttemptHTTP2:     true,
 		MaxIdleConnsPerHost:   transfers,
 		IdleConnTimeout:       30 * time.Second,
 		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: 5 * time.Minute, // a registry may hash gigabytes before it answers
+		ResponseHeaderTimeout: patience,
 	}
+}
+
+// patient is a connection that breaks when the other side neither sends nor
+// takes anything for some time, also in the middle of a body.
+type patient struct {
+	net.Conn
+	patience time.Duration
+}
+
+func (p *patient) Read(b []byte) (int, error) {
+	if err := p.SetReadDeadline(time.Now().Add(p.patience)); err != nil {
+		return 0, err
+	}
+	return p.Conn.Read(b)
+}
+
+// Write gives who answers time from the last byte on that was sent.
+func (p *patient) Write(b []byte) (int, error) {
+	if err := p.SetDeadline(time.Now().Add(p.patience)); err != nil {
+		return 0, err
+	}
+	return p.Conn.Write(b)
 }
 
 // linkLocal reports whether an address is one of the machine's own network

@@ -78,7 +78,7 @@ func TestRedirectsThatAreRefused(t *testing.T) {
 func TestAwayIsNotHere(t *testing.T) {
 	w := serve(t, http.NotFoundHandler())
 	_, port, _ := strings.Cut(w.host, ":")
-	wires := newWires()
+	wires := new(Client).newWires()
 	for _, rt := range []http.RoundTripper{wires.away} {
 		req := httptest.NewRequest("GET", "http://localhost:"+port+"/", nil)
 		req.RequestURI = ""

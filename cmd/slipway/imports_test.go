@@ -29,6 +29,7 @@ var imports = map[string][]string{
 	"buildkit/solve":    {"buildkit"},
 	"buildkit/embed":    {"buildkit", "buildkit/host"},
 	"buildkit/host":     {"buildkit"},
+	"buildkit/faults":   {},
 	"buildkit/registry": {"buildkit"},
 	"deploy":            {},
 	"deploy/kustomize":  {"deploy"},
