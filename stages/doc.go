@@ -6,8 +6,8 @@
 //
 // The meaning of each kind, and the interfaces through which it reaches the
 // world: [Inputs], [Builder], [Registry], [Executor], [Memory], [Copier],
-// [Renderer], [Validator], [Cluster], [Rollout], [Keeper], [Prober],
-// [Proxy]. Each is declared in the file that uses it.
+// [Renderer], [Validator], [Cluster], [Rollout], [Keeper], [Jobs],
+// [Prober], [Proxy]. Each is declared in the file that uses it.
 //
 // # May touch
 //
@@ -34,6 +34,7 @@ type Tools struct {
 	Rollout   Rollout
 	Prober    Prober
 	Proxy     Proxy
+	Jobs      Jobs
 	Keeper    Keeper
 	Run       deploy.Run // this one, as clusters are to remember it; Commit and URL come from the scope
 }

@@ -27,7 +27,7 @@ type Memory interface {
 	Remember(key string) error
 }
 
-// Exec is the kind "exec": a command in an image, in the builder.
+// Exec is the kind "exec": a command in an image, in the builder or in the cluster.
 type Exec struct {
 	Image   pipeline.Value            `yaml:"image,required,image" doc:"The image to run in: of a stage, or a reference."`
 	Command []pipeline.Value          `yaml:"command" doc:"The program and its arguments. Default: what the image runs."`
@@ -38,9 +38,18 @@ type Exec struct {
 	Network string                    `yaml:"network" enum:"none,host" doc:"Which network the command has: none, or that of the builder's host. Default: none."`
 	Cache   bool                      `yaml:"cache" doc:"Don't run again what has succeeded with the same image, words and environment."`
 
+	In             string     `yaml:"in" enum:"builder,cluster" doc:"Where it runs: in the builder, or as a Job in the environment's namespace. Default: builder."`
+	EnvFrom        []Source   `yaml:"envFrom" doc:"Secrets and ConfigMaps of the namespace that become environment variables. For in: cluster."`
+	ServiceAccount string     `yaml:"serviceAccount" doc:"Whose token the Job gets. Default: it gets none. For in: cluster."`
+	Resources      *Resources `yaml:"resources" doc:"What it needs of a node. For in: cluster."`
+	Rerun          bool       `yaml:"rerun" doc:"Run also what has succeeded with the same content. For in: cluster."`
+
 	executor Executor
 	memory   Memory
 	registry Registry
+	cluster  Cluster
+	jobs     Jobs
+	rollout  Rollout
 }
 
 // Check implements [pipeline.Checker].
@@ -52,17 +61,16 @@ func (e *Exec) Check() []error {
 	if e.Network != "" && e.Network != "none" && e.Network != "host" && !written(e.Network) {
 		errs = append(errs, &pipeline.FieldError{Field: "network", Code: "bad-value", Err: errors.New("network is neither none nor host" + pipeline.Nearest(e.Network, []string{"none", "host"}))})
 	}
-	return errs
+	return append(errs, e.checkCluster()...)
 }
 
 // Plan finds out whether the command has to run: one that may be cached and has
 // succeeded with the same image and words has not.
 func (e *Exec) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, error) {
-	var words []string
-	for _, w := range e.Command {
-		words = append(words, w.Show(sc))
+	if e.In == inCluster {
+		return e.planCluster(ctx, sc)
 	}
-	act := pipeline.Action{Builds: true, Effects: []pipeline.Effect{{Verb: "run", Object: e.image(sc), Detail: strings.Join(words, " ")}}}
+	act := pipeline.Action{Builds: true, Effects: []pipeline.Effect{{Verb: "run", Object: e.image(sc), Detail: e.words(sc)}}}
 	var err error
 	if e.Image, err = settled(ctx, e.registry, sc, e.Image, &act); err != nil {
 		return act, err
@@ -91,6 +99,15 @@ func (e *Exec) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, er
 		return e.memory.Remember(key)
 	}
 	return act, nil
+}
+
+// words are the command for people, as far as they are known.
+func (e *Exec) words(sc pipeline.Scope) string {
+	var words []string
+	for _, w := range e.Command {
+		words = append(words, w.Show(sc))
+	}
+	return strings.Join(words, " ")
 }
 
 // image names the image for people.
@@ -181,8 +198,6 @@ func (e *Exec) command(sc pipeline.Scope) (buildkit.Command, error) {
 // With returns e with the tools it needs.
 func (e *Exec) With(t Tools) *Exec {
 	e.executor, e.memory, e.registry = t.Executor, t.Memory, t.Registry
+	e.cluster, e.jobs, e.rollout = t.Cluster, t.Jobs, t.Rollout
 	return e
 }
-
-// inCluster is the place of what happens in the cluster.
-const inCluster = "cluster"

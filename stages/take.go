@@ -49,8 +49,9 @@ func (c *Copy) Take(ctx context.Context, sc pipeline.Scope, held pipeline.Held) 
 }
 
 // Take does not run again in the builder what has ended well for the same images.
+// A cluster is not the one that it ran in.
 func (e *Exec) Take(context.Context, pipeline.Scope, pipeline.Held) (pipeline.Action, bool, error) {
-	return pipeline.Action{}, true, nil
+	return pipeline.Action{}, e.In != inCluster, nil
 }
 
 // take plans with the image that an earlier run put into a repository. If that

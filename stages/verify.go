@@ -155,7 +155,8 @@ func (v *Verify) command(ctx context.Context, sc pipeline.Scope) (pipeline.Actio
 		act.Do = func(ctx context.Context, env *pipeline.Env) error {
 			err := do(ctx, env)
 			var exit *buildkit.ExitError
-			if errors.As(err, &exit) {
+			var job *deploy.JobError
+			if errors.As(err, &exit) || errors.As(err, &job) && job.Verdict.Code == deploy.JobFailed {
 				return &VerifyError{Want: "exit code 0", Err: err}
 			}
 			return err

@@ -58,6 +58,7 @@ func exitCode(err error) int {
 		registry *buildkit.RegistryError
 		solve    *buildkit.SolveError
 		exit     *buildkit.ExitError
+		job      *deploy.JobError
 		rollout  *deploy.RolloutError
 		cluster  *deploy.ClusterError
 		object   *deploy.ObjectError
@@ -92,7 +93,7 @@ func exitCode(err error) int {
 		return exitRolledBack
 	case errors.As(err, &registry):
 		return exitRegistry
-	case errors.As(err, &solve), errors.As(err, &exit):
+	case errors.As(err, &solve), errors.As(err, &exit), errors.As(err, &job):
 		return exitBuild
 	case errors.As(err, &rollout):
 		return exitRollout

@@ -23,7 +23,8 @@ extends namespace context clusterUID protected promotes
 build exec copy render deploy stage needs if matrix timeout retries always cell optional exclude
 contexts dockerfile target platforms args secrets push repository tags tag
 image command script workdir user network cache to kustomize images onFailure
-verify http url method headers status header body contains regex within in`
+verify http url method headers status header body contains regex within in
+envFrom secret configMap serviceAccount resources requests limits rerun`
 
 var (
 	keyPattern = regexp.MustCompile(`[A-Za-z]+:(?:[ \n,}]|$)`)
@@ -81,6 +82,14 @@ stages:
         header: {X-B: c}
         body: {contains: ok, regex: o.}
         within: 1m
+  migrate:
+    exec:
+      in: cluster
+      image: ${{ stages.publish.image }}
+      envFrom: [{secret: db}, {configMap: c}]
+      serviceAccount: a
+      resources: {requests: {cpu: 1m}, limits: {memory: 1Mi}}
+      rerun: true
   checked:
     verify: {exec: {image: "${{ stages.base.image }}"}}
 release: {repository: r.example/shop/releases}

@@ -57,6 +57,7 @@ func (a *app) world() *world {
 		Cluster:   identified{w.cluster},
 		Prober:    probe.Prober{},
 		Proxy:     w.cluster,
+		Jobs:      w.cluster,
 		Rollout:   &rollout.Watcher{Cluster: w.cluster, Resolver: w.images, Log: a.log()},
 		Keeper:    identified{w.cluster},
 		Run:       a.identity(),

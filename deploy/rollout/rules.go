@@ -33,6 +33,7 @@ const (
 	outdatedFor   = 5 * time.Second  // a status of the container before
 	blankFor      = 10 * time.Second // a kubelet that has not said yet what it runs
 	configFor     = 10 * time.Second // an operator may be about to write the Secret
+	unreadFor     = time.Minute      // a busy node has not read the Secret yet
 	volumeFor     = 20 * time.Second // so may it for a volume, and the kubelet tries those more slowly
 	networkFor    = 20 * time.Second // the second attempt to pull has failed as well
 	refusedFor    = 5 * time.Second  // a ServiceAccount's token, a quota that frees itself

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"regexp"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -13,7 +14,14 @@ func badConfig(c *scene) *finding {
 	return c.first(func(v view) *finding {
 		switch reason, message := v.waiting(); reason {
 		case "CreateContainerConfigError":
-			return &finding{settle: configFor, cause: message, cure: "add what is missing to the manifests, or mark the reference optional"}
+			f := &finding{settle: configFor, cause: message, cure: "add what is missing to the manifests, or mark the reference optional"}
+			switch {
+			case strings.HasPrefix(message, "failed to sync"): // the kubelet has not read it yet, and asks again
+				f.settle, f.cure = unreadFor, "see why the node cannot read it from the API server"
+			case strings.Contains(message, "runAsNonRoot"):
+				f.cure = "let the image or runAsUser name a user by a number other than 0; of an exec in the cluster, that is user:"
+			}
+			return f
 		case "CreateContainerError", "PreCreateHookError":
 			return &finding{settle: configFor, cause: message, cure: "see the container's command, volumes and securityContext"}
 		}

@@ -86,6 +86,12 @@ func pairs() []pair {
 		{"key of a Secret missing", "config", deployment, func(c *cast) {
 			c.put(waits("CreateContainerConfigError", "couldn't find key TOKEN in Secret shop/web"))
 		}, configFor, deploy.BadConfig, []string{"key TOKEN"}},
+		{"image of root refused", "config", deployment, func(c *cast) {
+			c.put(waits("CreateContainerConfigError", "container has runAsNonRoot and image will run as root"))
+		}, configFor, deploy.BadConfig, []string{"image will run as root", "by a number"}},
+		{"Secret not read yet", "config", deployment, func(c *cast) {
+			c.put(waits("CreateContainerConfigError", "failed to sync secret cache: timed out waiting for the condition"))
+		}, unreadFor, deploy.BadConfig, []string{"failed to sync"}},
 		{"container refused by the runtime", "config", deployment, func(c *cast) { c.put(waits("CreateContainerError", "no command specified")) }, configFor, deploy.BadConfig, []string{"no command"}},
 		{"volume of a missing Secret", "volume", deployment, func(c *cast) {
 			c.put(waits("ContainerCreating", ""))

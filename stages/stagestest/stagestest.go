@@ -46,6 +46,7 @@ type World struct {
 	built   map[string]bool          // digests that the builder holds
 	Images  map[string]string        // pushed reference → digest
 	Objects map[string]deploy.Object // what is in the cluster
+	Jobs    map[string]deploy.Job    // those that succeeded in the cluster, by namespace and name
 	passed  map[string]bool
 	history map[string][]deploy.Revision // by deployment, the newest first
 	Log     []string                     // every change, in order
@@ -53,7 +54,7 @@ type World struct {
 
 // Tools returns w as the tools of package stages.
 func (w *World) Tools() stages.Tools {
-	return stages.Tools{Inputs: w, Builder: w, Registry: w, Executor: w, Memory: w, Copier: w, Renderer: w, Validator: w, Cluster: w, Rollout: w, Keeper: keeper{w}}
+	return stages.Tools{Inputs: w, Builder: w, Registry: w, Executor: w, Memory: w, Copier: w, Renderer: w, Validator: w, Cluster: w, Rollout: w, Keeper: keeper{w}, Prober: w, Proxy: proxy{w}, Jobs: w}
 }
 
 // did notes a change of the world.
@@ -274,6 +275,9 @@ func (w *World) Wait(_ context.Context, set deploy.Set, _ []deploy.Change, _ tim
 	defer w.mu.Unlock()
 	var verdicts, failed []deploy.Verdict
 	for _, p := range set.Pins {
+		if strings.HasPrefix(p.Object, "Job ") && w.FailExec != nil {
+			return nil, &deploy.RolloutError{Verdicts: []deploy.Verdict{{Object: p.Object, Code: deploy.JobFailed, Cause: w.FailExec.Error()}}}
+		}
 		v := deploy.Verdict{Object: p.Object, Code: deploy.Proven, Ready: 1, Want: 1, Digests: []string{p.Digest}}
 		if w.Breaks == p.Digest {
 			v.Code, v.Cause = deploy.CrashLoop, "exit code 3"
@@ -290,3 +294,53 @@ func (w *World) Wait(_ context.Context, set deploy.Set, _ []deploy.Change, _ tim
 	}
 	return verdicts, nil
 }
+
+// Ask answers 200 while the cluster has anything.
+func (w *World) Ask(context.Context, deploy.Request) (deploy.Answer, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.Objects) == 0 {
+		return deploy.Answer{Status: 503}, nil
+	}
+	return deploy.Answer{Status: 200, Body: []byte("ok")}, nil
+}
+
+// proxy is a World as a [stages.Proxy].
+type proxy struct{ *World }
+
+func (p proxy) Ask(ctx context.Context, _ string, r deploy.Request) (deploy.Answer, error) {
+	return p.World.Ask(ctx, r)
+}
+
+// JobState implements [stages.Jobs].
+func (w *World) JobState(_ context.Context, job deploy.Object) (deploy.JobState, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, ok := w.Jobs[job.Namespace()+"/"+job.Name()]; ok {
+		return deploy.JobState{Phase: deploy.JobSucceeded}, nil
+	}
+	return deploy.JobState{}, nil
+}
+
+// StartJob runs a Job, which succeeds unless FailExec is set.
+func (w *World) StartJob(_ context.Context, job deploy.Job) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.did("job %s", job.Object.Name())
+	if w.FailExec == nil {
+		if w.Jobs == nil {
+			w.Jobs = map[string]deploy.Job{}
+		}
+		w.Jobs[job.Object.Namespace()+"/"+job.Object.Name()] = job
+	}
+	return nil
+}
+
+// FollowJob implements [stages.Jobs].
+func (w *World) FollowJob(_ context.Context, _ deploy.Object, line func(string)) error {
+	line("done")
+	return nil
+}
+
+// StopJob implements [stages.Jobs].
+func (w *World) StopJob(context.Context, deploy.Object) error { return nil }
