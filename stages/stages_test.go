@@ -390,3 +390,13 @@ func TestMissingNeed(t *testing.T) {
 }
 
 func readFile(dir, name string) ([]byte, error) { return os.ReadFile(filepath.Join(dir, name)) }
+
+func remove(dir, name string) error { return os.Remove(filepath.Join(dir, name)) }
+
+// sameWords reports whether two texts have the same words, in any order.
+func sameWords(a, b string) bool {
+	x, y := strings.Fields(a), strings.Fields(b)
+	slices.Sort(x)
+	slices.Sort(y)
+	return slices.Equal(x, y)
+}

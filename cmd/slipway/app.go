@@ -27,6 +27,7 @@ type app struct {
 	env            func(name string) (string, bool)
 
 	flags   flags
+	source  string   // sha256 over the pipeline file and what it includes, once it is read
 	secrets []string // what must not be shown, once it is known
 
 	id        string              // of this run, once it is needed
@@ -42,6 +43,7 @@ type flags struct {
 	varFiles    []string
 	only, skip  []string
 	from        string
+	noPush      bool
 	parallel    int
 	progress    string
 	output      string
@@ -170,6 +172,11 @@ func (a *app) planFlags(c *cobra.Command) *cobra.Command {
 // fromFlag adds the flag of commands that can start from a release.
 func (a *app) fromFlag(c *cobra.Command) {
 	c.Flags().StringVar(&a.flags.from, "from", "", "take what a `RELEASE` holds instead of making it again: a release.json, the id of a run in .slipway/runs, or a reference in a registry")
+}
+
+// noPushFlag adds the flag of commands that can do without handing anything over.
+func (a *app) noPushFlag(c *cobra.Command) {
+	c.Flags().BoolVar(&a.flags.noPush, "no-push", false, "build and test, and write to no registry and no cluster: the check of a pull request")
 }
 
 // clusterFlags adds the flags that kubectl has, too.

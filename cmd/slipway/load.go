@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -33,8 +34,17 @@ func (a *app) load(tools stages.Tools) (*pipeline.Pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := syntax.Parser{Kinds: stages.Kinds(tools), Compiler: new(expr.Compiler), Read: included(name)}
-	return p.Parse(name, text)
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%d %s", len(text), text)
+	read := included(name)
+	p := syntax.Parser{Kinds: a.kinds(tools), Compiler: new(expr.Compiler), Read: func(name string) ([]byte, error) {
+		text, err := read(name)
+		fmt.Fprintf(sum, "%d %s", len(text), text)
+		return text, err
+	}}
+	pl, err := p.Parse(name, text)
+	a.source = fmt.Sprintf("sha256:%x", sum.Sum(nil))
+	return pl, err
 }
 
 // included returns a function that reads the files which the pipeline file
@@ -119,10 +129,7 @@ func readInput(name, cure string) ([]byte, error) {
 
 // chosen returns the environment that -e names.
 func (a *app) chosen(p *pipeline.Pipeline) (pipeline.Environment, error) {
-	var names []string
-	for _, e := range p.Environments {
-		names = append(names, e.Name)
-	}
+	names := names(p.Environments)
 	env, ok := p.Environment(a.flags.environment)
 	switch {
 	case ok:
@@ -133,6 +140,15 @@ func (a *app) chosen(p *pipeline.Pipeline) (pipeline.Environment, error) {
 		return env, usagef("no environment is chosen (name one with -e: %s)", strings.Join(names, ", "))
 	}
 	return env, nil
+}
+
+// names returns what environments are called.
+func names(envs []pipeline.Environment) []string {
+	var names []string
+	for _, e := range envs {
+		names = append(names, e.Name)
+	}
+	return names
 }
 
 func orNone(names []string) string {
@@ -222,6 +238,9 @@ func (a *app) planFor(ctx context.Context, w *world, p *pipeline.Pipeline, env p
 	if env.Protected && (len(a.flags.only)+len(a.flags.skip) > 0 || choose != nil) {
 		return nil, usagef("environment %s is protected, so all of its stages run (leave out --only and --skip, and use slipway run)", env.Name)
 	}
+	if env.Promotes != "" && a.flags.noPush {
+		return nil, usagef("environment %s never builds, for it promotes %s (use --no-push with -e %[2]s)", env.Name, env.Promotes)
+	}
 	if a.flags.namespace != "" {
 		env.Namespace = a.flags.namespace
 	}
@@ -248,6 +267,7 @@ func (a *app) planFor(ctx context.Context, w *world, p *pipeline.Pipeline, env p
 	if err != nil {
 		return nil, err
 	}
+	plan.Partial = plan.Partial || a.flags.noPush
 	plan.Release = shelf.ref(plan)
 	return plan, stages.CheckPins(plan)
 }

@@ -12,7 +12,7 @@ import (
 )
 
 func (a *app) plan() *cobra.Command {
-	detailed := false
+	detailed, save := false, ""
 	c := &cobra.Command{
 		Use:   "plan",
 		Short: "Say what a run would do, and change nothing",
@@ -35,6 +35,9 @@ comment for a pull request.`,
 				}
 				envs = []pipeline.Environment{env}
 			}
+			if save != "" && len(envs) > 1 {
+				return usagef("a saved plan is for one environment (name it with -e: %s)", orNone(names(envs)))
+			}
 			changes := 0
 			var plans []*pipeline.Plan
 			for _, env := range envs {
@@ -45,6 +48,11 @@ comment for a pull request.`,
 				}
 				changes += plan.Effects()
 				plans = append(plans, plan)
+				if save != "" {
+					if err := a.savePlan(p, plan, save); err != nil {
+						return err
+					}
+				}
 			}
 			if err := a.printPlans(plans); err != nil {
 				return err
@@ -56,6 +64,8 @@ comment for a pull request.`,
 		},
 	}
 	c.Flags().BoolVar(&detailed, "detailed-exitcode", false, fmt.Sprintf("exit with %d when there is something to change", exitChanges))
+	c.Flags().StringVar(&save, "save", "", "write the plan to a `FILE`, too, for run --plan")
+	a.noPushFlag(c)
 	a.outputFlag(c, "json", "markdown", "html")
 	a.fromFlag(c)
 	return a.planFlags(c)

@@ -16,16 +16,22 @@ import (
 )
 
 func (a *app) run() *cobra.Command {
+	file := ""
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Build, push, roll out, and prove what runs",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.runPlan(c.Context(), func(ctx context.Context, w *world) (*pipeline.Plan, error) {
+				if file != "" {
+					return a.resumed(ctx, w, file)
+				}
 				return a.planned(ctx, w, nil)
 			})
 		},
 	}
+	c.Flags().StringVar(&file, "plan", "", "do what plan --save wrote to a `FILE`, or nothing if that is no longer what would be done")
+	a.noPushFlag(c)
 	a.outputFlag(c, "json")
 	a.fromFlag(c)
 	return a.runFlags(a.planFlags(c))
@@ -47,7 +53,7 @@ func (a *app) runPlan(ctx context.Context, make func(context.Context, *world) (*
 	if err := plan.Unchecked(); err != nil {
 		return err
 	}
-	if _, dirty := commit(plan.Scope); dirty && plan.Scope.Environment.Protected {
+	if _, dirty := commit(plan.Scope); dirty && plan.Scope.Environment.Protected && !a.flags.noPush {
 		return usagef("environment %s is protected, and the tree has changes that no commit holds (commit or remove them)", plan.Environment)
 	}
 	rec, err := newRecord(a.runID(), plan, a.hide)

@@ -19,6 +19,7 @@ import (
 	"github.com/slipway-ci/slipway/deploy/probe"
 	"github.com/slipway-ci/slipway/deploy/rollout"
 	"github.com/slipway-ci/slipway/deploy/schema"
+	"github.com/slipway-ci/slipway/pipeline"
 	"github.com/slipway-ci/slipway/stages"
 )
 
@@ -62,7 +63,18 @@ func (a *app) world() *world {
 		Keeper:    identified{w.cluster},
 		Run:       a.identity(),
 	}
+	if a.flags.noPush { // asking the cluster for its version would reach it
+		w.tools.Validator = &schema.Validator{Version: a.flags.kubeVersion}
+	}
 	return w
+}
+
+// kinds are what stages can be: with --no-push, kinds that hand nothing over.
+func (a *app) kinds(t stages.Tools) []pipeline.Kind {
+	if a.flags.noPush {
+		return stages.Unpushed(t)
+	}
+	return stages.Kinds(t)
 }
 
 // Close ends what was started.
