@@ -14,7 +14,7 @@ type Object struct {
 	File string         // the file it was rendered from, relative to the pipeline file; empty while unknown
 	Line int            // where the object begins in File, from 1; zero while unknown
 
-	Source Source // where its fields stand; nil: only File and Line are known
+	Source Source `json:"-"` // where its fields stand; nil: only File and Line are known. A revision does not hold it
 }
 
 // A Source knows where fields of an object are written.

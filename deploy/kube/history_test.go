@@ -17,9 +17,15 @@ func numbers(revisions []deploy.Revision) (all []int) {
 	return all
 }
 
+// source knows nothing.
+type source []string
+
+func (source) Locate(deploy.Object, deploy.Path) (file string, line int) { return "", 0 }
+
 func TestRemembers(t *testing.T) {
 	f := newFake(t)
 	c, set := f.cluster(t), littleSet(t, little)
+	set.Objects[0].Source = source{"text of a file"}
 	set.Pins = []deploy.Pin{{Object: "Deployment web", Container: "web", Ref: "web@sha256:1", Digest: "sha256:1"}}
 	release(t, c, set, nil)
 	more := littleSet(t, strings.Replace(little, `a: "1"`, `a: "2"`, 1))
