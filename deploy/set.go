@@ -34,6 +34,7 @@ const (
 	Create    Op = "create"
 	Configure Op = "configure"
 	Unchanged Op = "unchanged"
+	Replace   Op = "replace"  // it is deleted and made anew, because what changes cannot be changed
 	Delete    Op = "delete"   // it is no longer in the set; done after the rest is proven
 	Conclude  Op = "conclude" // nothing of it differs, but the run that began it did not end well: it is judged again
 )

@@ -296,6 +296,17 @@ func TestWithoutACheckout(t *testing.T) {
 	about(through, ns, "status", "--detailed-exitcode").run(t).want(t, 0).says(t, "deploy/web in "+ns+": revision 2, as it was shipped", "web  proven  2/2 pods run "+fakeDigest(2))
 	about(through, ns, "history").run(t).want(t, 0).says(t, "2         proven", "1         proven")
 
+	pods, err := c.client.CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{LabelSelector: "app=web"})
+	if err != nil || len(pods.Items) < 2 {
+		t.Fatal(pods, err)
+	}
+	for _, pod := range pods.Items {
+		want := []string{"ships     deploy/web", "revision  2, proven", "Deployment " + ns + "/web"}
+		if pod.DeletionTimestamp == nil && strings.HasSuffix(pod.Spec.Containers[0].Image, fakeDigest(2)) {
+			about(through, ns, "explain", "pod/"+pod.Name).run(t).want(t, 0).says(t, want...)
+		}
+	}
+
 	patch := []byte(`{"spec":{"replicas":3}}`)
 	if _, err := c.client.AppsV1().Deployments(ns).Patch(t.Context(), "web", types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "somebody"}); err != nil {
 		t.Fatal(err)
@@ -335,4 +346,44 @@ func TestHold(t *testing.T) {
 	about(c, ns, "status").run(t).want(t, 0).says(t, "load test")
 	about(c, ns, "hold", "--release").run(t).want(t, 0)
 	deployRelease(c, two, ns, 2).run(t).want(t, 0)
+}
+
+// TestDependsOn makes the Deployment wait for a Job, which ends well or does not.
+func TestDependsOn(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, fail string
+		code       int
+		says       string
+	}{
+		{"healthy", "none", 0, "web  proven  2/2"},
+		{"fails", "exit", 7, "job-failed"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c := kwok(t)
+			ns := c.namespace(t)
+			image := "r.example/web@" + fakeDigest(1)
+			web := edit{"metadata: {name: web}", "metadata: {name: web, annotations: {config.kubernetes.io/depends-on: batch/namespaces/" + ns + "/Job/migrate}}"}.apply(t, healthyWeb)
+			tree := webTree(edit{"image-id: none", "image-id: " + image}.apply(t, web))
+			tree["web/kustomization.yaml"] = edit{"[web.yaml]", "[web.yaml, migrate.yaml]"}.apply(t, tree["web/kustomization.yaml"])
+			tree["web/migrate.yaml"] = `apiVersion: batch/v1
+kind: Job
+metadata: {name: migrate}
+spec:
+  backoffLimit: 0
+  template:
+    metadata: {annotations: {e2e.slipway.dev/fail: ` + test.fail + `}}
+    spec: {restartPolicy: Never, containers: [{name: migrate, image: "r.example/migrate:1"}]}
+`
+			deployRelease(c, tree.write(t), ns, 1).run(t).want(t, test.code).says(t, test.says)
+			_, err := c.client.AppsV1().Deployments(ns).Get(t.Context(), "web", metav1.GetOptions{})
+			if err != nil && !apierrors.IsNotFound(err) {
+				t.Fatal(err)
+			}
+			if made := err == nil; made != (test.code == 0) {
+				t.Errorf("web was made: %v", made)
+			}
+		})
+	}
 }

@@ -72,6 +72,9 @@ func TestShop(t *testing.T) {
 		t.Fatal("no write to the cluster was seen: this test would prove nothing")
 	}
 
+	t.Run("logs", func(t *testing.T) {
+		about(c, shopNamespace, "logs", "--tail", "0").run(t).want(t, 0).says(t, "/api  ", "/web  ", "response:200")
+	})
 	state := filepath.Join(s.as.home, "cache")
 	t.Run("again", func(t *testing.T) {
 		written, solver, objects := len(s.writes()), tree(t, state), c.objects(t, shopNamespace)

@@ -1,6 +1,7 @@
 package stages
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,8 +30,9 @@ type Keeper interface {
 // A Turn is what may be done while a deployment is locked.
 type Turn interface {
 	// Apply is that of [Cluster]; it remembers the set as a revision that is
-	// pending. Restores is the number of the revision it goes back to, or 0.
-	Apply(ctx context.Context, set deploy.Set, planned []deploy.Change, restores int) error
+	// pending. Restores is the number of the revision it goes back to, or 0. Ready
+	// is called with what others depend on, before those are applied.
+	Apply(ctx context.Context, set deploy.Set, planned []deploy.Change, restores int, ready func(context.Context, []deploy.Object) error) error
 	// Conclude deletes what the plan deletes, if err is nil, and remembers what
 	// became of the revision.
 	Conclude(ctx context.Context, verdicts []deploy.Verdict, err error) error
@@ -74,7 +76,9 @@ func (r roller) roll(ctx context.Context, env *pipeline.Env, set deploy.Set, pla
 
 // change applies set in our turn, proves it, and concludes.
 func (r roller) change(ctx context.Context, env *pipeline.Env, turn Turn, set deploy.Set, planned []deploy.Change, watch func(deploy.Status)) error {
-	err := turn.Apply(ctx, set, planned, r.restores)
+	err := turn.Apply(ctx, set, planned, r.restores, func(ctx context.Context, objs []deploy.Object) error {
+		return r.ready(ctx, env, set, objs, watch)
+	})
 	var verdicts []deploy.Verdict
 	if err == nil {
 		verdicts, err = r.prove(ctx, env, set, planned, watch)
@@ -99,6 +103,29 @@ func (r roller) prove(ctx context.Context, env *pipeline.Env, set deploy.Set, pl
 		tell(env, v)
 	}
 	return verdicts, err
+}
+
+// ready waits for those objects of set that others depend on, as it waits for
+// all in the end.
+func (r roller) ready(ctx context.Context, env *pipeline.Env, set deploy.Set, needed []deploy.Object, watch func(deploy.Status)) error {
+	part := set
+	part.Objects = slices.DeleteFunc(slices.Clone(set.Objects), func(o deploy.Object) bool {
+		return !slices.ContainsFunc(needed, func(n deploy.Object) bool {
+			return n.APIVersion() == o.APIVersion() && n.Kind() == o.Kind() && n.Name() == o.Name() &&
+				(n.Namespace() == "" || n.Namespace() == cmp.Or(o.Namespace(), set.Namespace))
+		})
+	})
+	var changes []deploy.Change // whoever changed them
+	for _, o := range part.Objects {
+		changes = append(changes, deploy.Change{Object: o, Op: deploy.Configure})
+	}
+	verdicts, err := r.rollout.Wait(ctx, part, changes, patience(ctx), watch)
+	if err != nil {
+		for _, v := range verdicts {
+			tell(env, v)
+		}
+	}
+	return err
 }
 
 // failed reports whether err is about the deployment itself, so that what ran

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/deploy/kube"
 	"github.com/slipway-ci/slipway/pipeline"
 	"github.com/slipway-ci/slipway/pipeline/report"
@@ -18,7 +19,7 @@ import (
 // deployments are the commands that need a cluster and nothing else: no
 // pipeline file, no checkout.
 func (a *app) deployments() []*cobra.Command {
-	return []*cobra.Command{a.status(), a.history(), a.rollback(), a.hold(), a.unlock()}
+	return []*cobra.Command{a.status(), a.history(), a.rollback(), a.hold(), a.unlock(), a.logs()}
 }
 
 // onDeployment makes c a command about one deployment, which its argument
@@ -55,6 +56,13 @@ func (a *app) deployment(ctx context.Context, cluster *kube.Cluster, name string
 	found := slices.DeleteFunc(slices.Clone(all), func(d kube.Deployment) bool {
 		return name != "" && d.Set.String() != name && d.Set.Name != name
 	})
+	if pipe, own, ok := strings.Cut(name, "/"); ok && len(found) == 0 {
+		// Its first run may have died before it wrote more than its Lease.
+		d := kube.Deployment{Set: deploy.Set{Pipeline: pipe, Name: own, Namespace: namespace}}
+		if lock, err := cluster.Locked(ctx, d.Set); err != nil || lock != nil {
+			return d, err
+		}
+	}
 	names := deploymentNames(all)
 	switch {
 	case len(found) == 1:

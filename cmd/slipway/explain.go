@@ -17,11 +17,12 @@ import (
 
 func (a *app) explain() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "explain [CODE]",
-		Short: "Say what an error code means, with a wrong and a right example",
+		Use:   "explain [CODE | pod/NAME]",
+		Short: "Say what an error code means, or where a pod comes from",
 		Example: `  slipway explain                 # lists the codes
   slipway explain secret-flow
-  slipway explain vars -e staging # where values of vars come from`,
+  slipway explain vars -e staging # where values of vars come from
+  slipway explain pod/web-5d4f8c7b9-x2x4z -n shop # deployment, revision, commit and run`,
 		ValidArgsFunction: cobra.FixedCompletions(codeNames(docs.Codes()), cobra.ShellCompDirectiveNoFileComp),
 		RunE: func(c *cobra.Command, args []string) error {
 			codes := docs.Codes()
@@ -30,6 +31,9 @@ func (a *app) explain() *cobra.Command {
 			}
 			if len(args) > 1 {
 				return noArgs(c, args[1:])
+			}
+			if pod, ok := strings.CutPrefix(args[0], "pod/"); ok {
+				return a.explainPod(c.Context(), pod)
 			}
 			i := slices.IndexFunc(codes, func(c docs.Code) bool { return c.Name == args[0] })
 			if i < 0 {
@@ -42,6 +46,7 @@ func (a *app) explain() *cobra.Command {
 		},
 	}
 	c.AddCommand(a.explainVars())
+	a.contextFlags(c, "namespace of the pod (default: that of the context)")
 	a.outputFlag(c, "json")
 	return c
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"golang.org/x/sync/errgroup"
 
@@ -33,12 +35,13 @@ func (c *Cluster) Apply(ctx context.Context, set deploy.Set, planned []deploy.Ch
 		if watch != nil {
 			watch(deploy.Status{Object: object, Message: message})
 		}
-	}, func(bool) error { return nil })
+	}, func(bool) error { return nil }, nil)
 }
 
 // apply is Apply; begin is called before the first write, and hears whether
-// there will be any.
-func (c *Cluster) apply(ctx context.Context, set deploy.Set, planned []deploy.Change, say func(object, message string), begin func(writes bool) error) error {
+// there will be any. Ready, unless it is nil, returns when objects are ready
+// that others depend on.
+func (c *Cluster) apply(ctx context.Context, set deploy.Set, planned []deploy.Change, say func(object, message string), begin func(writes bool) error, ready func(context.Context, []deploy.Object) error) error {
 	all, err := c.diff(ctx, set)
 	if err != nil {
 		return err
@@ -56,6 +59,11 @@ func (c *Cluster) apply(ctx context.Context, set deploy.Set, planned []deploy.Ch
 		if n < 0 {
 			n = len(todo)
 		}
+		if needs := needsOf(todo[:n]); len(needs) > 0 && ready != nil {
+			if err := ready(ctx, needs); err != nil {
+				return err
+			}
+		}
 		if err := c.applyAll(ctx, todo[:n], func(p pending, message string) { say(p.object.String(), message) }); err != nil {
 			return err
 		}
@@ -64,15 +72,31 @@ func (c *Cluster) apply(ctx context.Context, set deploy.Set, planned []deploy.Ch
 	return nil
 }
 
+// needsOf returns what has to be ready before any of a turn is applied.
+func needsOf(turn []pending) []deploy.Object {
+	var needs []deploy.Object
+	seen := map[*item]bool{}
+	for _, p := range turn {
+		for _, n := range p.needs {
+			if !seen[n] {
+				needs = append(needs, n.object)
+			}
+			seen[n] = true
+		}
+	}
+	return needs
+}
+
 // within reports what of todo is not among the planned changes.
 func within(todo []pending, planned []deploy.Change) error {
-	listed, deletes := map[address]bool{}, map[address]bool{}
+	listed, deletes, replaces := map[address]bool{}, map[address]bool{}, map[address]bool{}
 	for _, change := range planned {
 		switch change.Op {
 		case deploy.Unchanged, deploy.Conclude:
 		case deploy.Delete:
 			deletes[addressOf(change.Object)] = true
 		default:
+			replaces[addressOf(change.Object)] = change.Op == deploy.Replace
 			listed[addressOf(change.Object)] = true
 		}
 	}
@@ -81,7 +105,7 @@ func within(todo []pending, planned []deploy.Change) error {
 		at := addressOf(p.object)
 		switch {
 		case p.change.Op == deploy.Delete && (deletes[at] || deploy.Generated(p.object)): // what is generated waits for a run that lists it
-		case p.change.Op == deploy.Delete || !listed[at]:
+		case p.change.Op == deploy.Delete || !listed[at] || p.change.Op == deploy.Replace && !replaces[at]:
 			moved.Changes = append(moved.Changes, p.change)
 		}
 	}
@@ -100,7 +124,7 @@ func (p pending) turn() int {
 	case !p.member:
 		return -1
 	}
-	return p.object.Rank()
+	return p.item.turn
 }
 
 // applyAll applies the items of one turn. All are tried.
@@ -122,9 +146,15 @@ func (c *Cluster) applyAll(ctx context.Context, turn []pending, say func(pending
 }
 
 func (c *Cluster) applyOne(ctx context.Context, p pending, say func(pending, string)) error {
+	if p.change.Op == deploy.Replace {
+		if err := c.clear(ctx, p.item); err != nil {
+			return err
+		}
+	}
 	_, err := c.patch(ctx, p.item)
-	for try := 0; err != nil && p.newKind() && apierrors.IsNotFound(err) && try < 20; try++ {
-		// A definition can be established a moment before its objects are served.
+	for try := 0; err != nil && try < 20 && (p.newKind() && apierrors.IsNotFound(err) || p.change.Op == deploy.Replace && immutable(p.item, err)); try++ {
+		// A definition can be established a moment before its objects are served,
+		// and what is deleted can be there for a moment.
 		if err := pause(ctx, 500*time.Millisecond); err != nil {
 			return err
 		}
@@ -133,12 +163,22 @@ func (c *Cluster) applyOne(ctx context.Context, p pending, say func(pending, str
 	if err != nil {
 		return c.rejected(ctx, p.item, "apply", err)
 	}
-	say(p, map[deploy.Op]string{deploy.Create: "created", deploy.Configure: "configured"}[p.change.Op])
+	say(p, map[deploy.Op]string{deploy.Create: "created", deploy.Configure: "configured", deploy.Replace: "replaced"}[p.change.Op])
 	if definesKind(p.object) {
 		c.conn.kinds.forget(groupOf(p.object))
 		return c.established(ctx, p, say)
 	}
 	return nil
+}
+
+// clear deletes the object that is to be made anew, with what it made.
+func (c *Cluster) clear(ctx context.Context, it *item) error {
+	uid, _ := (deploy.Object{Body: it.live}).Field("metadata", "uid").(string)
+	of, policy := types.UID(uid), metav1.DeletePropagationBackground
+	limited, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	err := c.of(it).Delete(limited, it.object.Name(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &of}, PropagationPolicy: &policy})
+	return c.failed(ctx, "delete "+it.object.String(), unlessGone(err))
 }
 
 // newKind reports whether an item's kind was not served when it was looked at.

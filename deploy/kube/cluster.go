@@ -78,6 +78,15 @@ func (c *Cluster) Resource(ctx context.Context, apiVersion, kind string) (resour
 // Logs streams what a container wrote: of its previous run if previous is
 // set, and only the last tail lines if tail is positive. The caller closes it.
 func (c *Cluster) Logs(ctx context.Context, namespace, pod, container string, previous bool, tail int64) (io.ReadCloser, error) {
+	return c.stream(ctx, namespace, pod, container, previous, false, tail)
+}
+
+// Follow is Logs that goes on until the container, or ctx, ends.
+func (c *Cluster) Follow(ctx context.Context, namespace, pod, container string, previous bool, tail int64) (io.ReadCloser, error) {
+	return c.stream(ctx, namespace, pod, container, previous, true, tail)
+}
+
+func (c *Cluster) stream(ctx context.Context, namespace, pod, container string, previous, follow bool, tail int64) (io.ReadCloser, error) {
 	conn, err := c.connected(ctx)
 	if err != nil {
 		return nil, err
@@ -85,6 +94,9 @@ func (c *Cluster) Logs(ctx context.Context, namespace, pod, container string, pr
 	req := conn.raw.Get().AbsPath("/api/v1/namespaces", namespace, "pods", pod, "log").Param("container", container)
 	if previous {
 		req.Param("previous", "true")
+	}
+	if follow {
+		req.Param("follow", "true")
 	}
 	if tail > 0 {
 		req.Param("tailLines", fmt.Sprint(tail))

@@ -21,6 +21,9 @@ type item struct {
 	member bool           // of the ApplySet
 	awaits bool           // objects that it may need are to be made before it
 	fresh  bool           // its namespace or its kind is not there yet: it cannot be read or dry-run
+	turn   int            // when it is applied; see [deploy.Turns]
+	needs  []*item        // to be ready before it is applied
+	scaled bool           // an autoscaler of the set says how many replicas it has
 	forced bool           // a dry-run takes fields from whoever has them: it only tells
 	live   map[string]any // nil: there is none
 }
@@ -55,7 +58,39 @@ func (c *Cluster) desired(ctx context.Context, set deploy.Set) ([]*item, error) 
 		items = append(items, it)
 	}
 	slices.SortStableFunc(items, func(a, b *item) int { return deploy.Compare(a.object, b.object) })
-	return items, errors.Join(errs...)
+	return items, errors.Join(append(errs, arrange(items)...)...)
+}
+
+// arrange finds when each item is applied, and what it waits for.
+func arrange(items []*item) []error {
+	objs := make([]deploy.Object, len(items))
+	for i, it := range items {
+		objs[i] = it.object
+	}
+	turns, needs, errs := deploy.Turns(objs)
+	scaled := deploy.Autoscaled(objs)
+	for i, it := range items {
+		it.turn, it.scaled = turns[i], scaled[it.object.String()]
+		for _, n := range needs[i] {
+			it.needs = append(it.needs, items[n])
+		}
+	}
+	return errs
+}
+
+// leaveReplicas gives an item that an autoscaler scales the replicas that it
+// has. Leaving them out would not do: those that we once set would go back to 1.
+func (it *item) leaveReplicas() {
+	live := (deploy.Object{Body: it.live}).Field("spec", "replicas")
+	spec, ok := it.object.Body["spec"].(map[string]any)
+	if !it.scaled || live == nil || !ok {
+		return
+	}
+	fields, _ := deploy.Object{Body: ownedFields(it.live, it.object.APIVersion())}.Field("f:spec").(map[string]any)
+	_, ours := fields["f:replicas"]
+	if _, wanted := spec["replicas"]; wanted || ours {
+		spec["replicas"] = live
+	}
 }
 
 type kindRef struct{ apiVersion, kind string }

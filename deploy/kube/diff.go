@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -172,6 +173,7 @@ func (c *Cluster) decide(ctx context.Context, items []*item, first ...*item) ([]
 
 // change finds what is to happen to one item, by a dry-run where it must be.
 func (c *Cluster) change(ctx context.Context, it *item) (deploy.Change, error) {
+	it.leaveReplicas()
 	change := deploy.Change{Object: it.object, Op: deploy.Create}
 	switch {
 	case deleting(it.live) && !it.forced:
@@ -188,6 +190,10 @@ func (c *Cluster) change(ctx context.Context, it *item) (deploy.Change, error) {
 	}
 	result, err := c.patch(ctx, it, metav1.DryRunAll)
 	switch {
+	case err != nil && immutable(it, err) && it.object.Replaceable():
+		change.Op = deploy.Replace
+		change.Diff, _ = difference(it.live, overlaid(it.live, it.object.Body))
+		return change, nil
 	case err != nil && uncheckable(it, err):
 		change.Diff = note(it, err)
 		return change, nil
@@ -236,11 +242,46 @@ func (c *Cluster) rejected(ctx context.Context, it *item, doing string, err erro
 	words := untyped.ReplaceAllString(reason(err), "")
 	switch {
 	case it.live != nil && strings.Contains(words, "immutable"):
-		words += fmt.Sprintf(" (give the %s another name, or delete the old one)", it.object.Kind())
+		words += fmt.Sprintf(" (give the %s another name, delete the old one, or annotate it slipway.dev/when-immutable: replace)", it.object.Kind())
 	case apierrors.IsNotFound(err) && it.object.Namespace() != "":
 		words += " (create the namespace first, or put it into the kustomization)"
 	}
 	return &deploy.ObjectError{Object: it.object, Err: &said{words, err}}
+}
+
+// immutable reports whether the server refused to change a field that there is.
+func immutable(it *item, err error) bool {
+	return it.live != nil && refused(err) && conflictOf(err) == nil && strings.Contains(reason(err), "immutable")
+}
+
+// overlaid returns live with the fields of body: what a change would make of it,
+// where the server does not say because it refuses.
+func overlaid(live, body map[string]any) map[string]any {
+	merged := maps.Clone(live)
+	for name, value := range body {
+		below, ok := value.(map[string]any)
+		before, was := live[name].(map[string]any)
+		if ok && was {
+			merged[name] = overlaid(before, below)
+			continue
+		}
+		list, ok := value.([]any)
+		items, was := live[name].([]any)
+		if !ok || !was || len(list) != len(items) {
+			merged[name] = value
+			continue
+		}
+		together := slices.Clone(items)
+		for n := range list {
+			below, ok := list[n].(map[string]any)
+			before, was := items[n].(map[string]any)
+			if together[n] = list[n]; ok && was {
+				together[n] = overlaid(before, below)
+			}
+		}
+		merged[name] = together
+	}
+	return merged
 }
 
 // uncheckable reports whether a dry-run's refusal says nothing about the real
@@ -253,7 +294,7 @@ func uncheckable(it *item, err error) bool {
 	}
 	return strings.Contains(reason(err), "does not support dry run") ||
 		it.awaits && strings.Contains(reason(err), "not found") ||
-		mentions(it.object.Body, deploy.Unknown) && (denied(err) || it.live != nil && strings.Contains(reason(err), "immutable"))
+		mentions(it.object.Body, deploy.Unknown) && (denied(err) || immutable(it, err))
 }
 
 // denied reports whether a webhook or a policy said no, rather than the API itself.

@@ -32,7 +32,7 @@ func release(t *testing.T, c *kube.Cluster, set deploy.Set, failure error) (said
 		return nil
 	}
 	err = c.Lock(t.Context(), set, planned, jan, func(s deploy.Status) { said = append(said, s.Message+" "+s.Object) }, func(ctx context.Context, turn *kube.Turn) error {
-		if err := turn.Apply(ctx, set, planned, 0); err != nil {
+		if err := turn.Apply(ctx, set, planned, 0, nil); err != nil {
 			return err
 		}
 		return turn.Conclude(ctx, nil, failure)
@@ -145,7 +145,7 @@ func TestLostLeaseStopsTheRun(t *testing.T) {
 				want = take(f)
 				f.mu.Unlock()
 				<-ctx.Done()
-				if err := turn.Apply(ctx, set, planned, 0); !errors.Is(err, context.Cause(ctx)) {
+				if err := turn.Apply(ctx, set, planned, 0, nil); !errors.Is(err, context.Cause(ctx)) {
 					t.Errorf("apply: got %v", err)
 				}
 				return context.Cause(ctx)
@@ -173,7 +173,7 @@ func TestCancelGivesTheLeaseBack(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	because := errors.New("asked to stop")
 	err = c.Lock(ctx, set, planned, jan, nil, func(ctx context.Context, turn *kube.Turn) error {
-		if err := turn.Apply(ctx, set, planned, 0); err != nil {
+		if err := turn.Apply(ctx, set, planned, 0, nil); err != nil {
 			return err
 		}
 		cancel(because)

@@ -89,14 +89,14 @@ func TestPrunesNothingThatIsNotPlanned(t *testing.T) {
 	planned := mustDiff(t, c, set)
 	less := slices.DeleteFunc(slices.Clone(planned), func(c deploy.Change) bool { return c.Object.Name() == "two" })
 	f.take()
-	err := c.Lock(t.Context(), set, less, jan, nil, func(ctx context.Context, turn *kube.Turn) error { return turn.Apply(ctx, set, less, 0) })
+	err := c.Lock(t.Context(), set, less, jan, nil, func(ctx context.Context, turn *kube.Turn) error { return turn.Apply(ctx, set, less, 0, nil) })
 	var moved *deploy.MovedError
 	if !errors.As(err, &moved) || !strings.Contains(err.Error(), "delete ConfigMap shop/two") || f.objects[member("four")] != nil {
 		t.Errorf("got %v", err)
 	}
 	// An object that somebody took over between plan and prune stays.
 	err = c.Lock(t.Context(), set, planned, jan, nil, func(ctx context.Context, turn *kube.Turn) error {
-		if err := turn.Apply(ctx, set, planned, 0); err != nil {
+		if err := turn.Apply(ctx, set, planned, 0, nil); err != nil {
 			return err
 		}
 		f.mu.Lock()
@@ -147,5 +147,26 @@ func TestAnObjectHasOneDeployment(t *testing.T) {
 	var owned *deploy.OwnedError
 	if !errors.As(err, &owned) || err.Error() != "ConfigMap shop/two: belongs to deployment shop/rollout (leave it out of one of the two)" {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestWaitsForWhatOthersDependOn(t *testing.T) {
+	f := newFake(t)
+	c, set := f.cluster(t), confs(t, "a", "b")
+	set.Objects[0].Body["metadata"].(map[string]any)["annotations"] = map[string]any{"config.kubernetes.io/depends-on": "/namespaces/shop/ConfigMap/b"}
+	planned := mustDiff(t, c, set)
+	never := errors.New("never ready")
+	for _, want := range []error{never, nil} {
+		err := c.Lock(t.Context(), set, planned, jan, nil, func(ctx context.Context, turn *kube.Turn) error {
+			return turn.Apply(ctx, set, planned, 0, func(_ context.Context, needs []deploy.Object) error {
+				if len(needs) != 1 || needs[0].String() != "ConfigMap shop/b" || f.objects[member("b")] == nil || f.objects[member("a")] != nil {
+					t.Errorf("waits for %v; b is %v, a is %v", needs, f.objects[member("b")], f.objects[member("a")])
+				}
+				return want
+			})
+		})
+		if !errors.Is(err, want) || (f.objects[member("a")] != nil) != (want == nil) {
+			t.Errorf("got %v, and a is %v", err, f.objects[member("a")])
+		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/slipway-ci/slipway/deploy"
 )
 
@@ -115,4 +117,65 @@ func TestRealAppliesNoMoreThanPlanned(t *testing.T) {
 	if err := r.Apply(t.Context(), r.set(text), planned, nil); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestRealJobsAreReplacedOnlyIfTheySaySo(t *testing.T) {
+	r := newReal(t)
+	job := "{apiVersion: batch/v1, kind: Job, metadata: {name: j, annotations: {slipway.dev/when-immutable: replace}}, spec: {template: {spec: {restartPolicy: Never, containers: [{name: a, image: 'a:1'}]}}}}"
+	r.apply(r.set(job))
+	next := r.set(strings.Replace(job, "a:1", "a:2", 1))
+	planned := r.diff(next)
+	if got := changed(planned); got["replace Job j"] != "spec.template.spec.containers[a].image: a:1 → a:2" {
+		t.Errorf("got %q", got)
+	}
+	var moved *deploy.MovedError
+	planned[0].Op = deploy.Configure
+	if err := r.Apply(t.Context(), next, planned, nil); !errors.As(err, &moved) {
+		t.Errorf("replaced what was only to be configured: %v", err)
+	}
+	if said := r.apply(next); !slices.Equal(said, []string{"replaced Job " + r.namespace + "/j"}) {
+		t.Errorf("got %q", said)
+	}
+	if d := changed(r.diff(next)); len(d) > 0 {
+		t.Errorf("after: got %v", d)
+	}
+}
+
+func TestRealAutoscaledReplicasAreLeftAlone(t *testing.T) {
+	r := newReal(t)
+	deployment := `{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 2, selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: web, image: 'a:1'}]}}}}`
+	r.apply(r.set(deployment))
+	scaler := `{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: web}, spec: {minReplicas: 1, maxReplicas: 9, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}}`
+	set := r.set(deployment + "\n---\n" + scaler)
+	r.apply(set)
+	scale := func(n string) { r.patchAs("scaler", deployments(), "web", `{"spec":{"replicas":`+n+`}}`) }
+	scale("5")
+	if d := changed(r.diff(set)); len(d) > 0 {
+		t.Errorf("scaled: got %v, want none", d)
+	}
+	gone := r.set(strings.Replace(deployment, "replicas: 2, ", "", 1) + "\n---\n" + scaler)
+	if d := changed(r.diff(gone)); len(d) > 0 {
+		t.Errorf("no longer in the manifests: got %v, want none", d)
+	}
+	more := r.set(strings.Replace(deployment, "a:1", "a:2", 1) + "\n---\n" + scaler)
+	r.apply(more)
+	if live := r.live("web"); live["replicas"] != int64(5) {
+		t.Errorf("got %v replicas, want 5", live["replicas"])
+	}
+	without := r.set(strings.Replace(deployment, "a:1", "a:2", 1))
+	scale("6")
+	if _, err := r.Diff(t.Context(), without); err == nil || !strings.Contains(err.Error(), "spec.replicas belongs to scaler") {
+		t.Errorf("without the scaler: got %v", err)
+	}
+}
+
+// live returns the spec of a Deployment.
+func (r *realCluster) live(name string) map[string]any {
+	r.t.Helper()
+	found, err := r.admin.Resource(deployments()).Namespace(r.namespace).Get(r.t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	spec, _ := found.Object["spec"].(map[string]any)
+	return spec
 }

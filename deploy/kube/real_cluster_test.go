@@ -89,8 +89,8 @@ func TestRealInventory(t *testing.T) {
 		t.Errorf("got %d members, %v", len(members.Items), err)
 	}
 	fewer := r.set("{apiVersion: v1, kind: ConfigMap, metadata: {name: conf}, data: {a: '1'}}")
-	if d := changed(r.diff(fewer)); len(d) > 0 {
-		t.Errorf("fewer objects: got %v; without prune the inventory keeps all kinds", d)
+	if d := changed(r.diff(fewer)); len(d) != 8 || d["delete Deployment web"] != "" || d["delete PersistentVolumeClaim p"] != "" {
+		t.Errorf("fewer objects: got %v, want a delete of each other", d)
 	}
 	other := fewer
 	other.Environment = "production"
@@ -108,7 +108,7 @@ func TestRealRefusals(t *testing.T) {
 	job := "{apiVersion: batch/v1, kind: Job, metadata: {name: j}, spec: {template: {spec: {restartPolicy: Never, containers: [{name: a, image: 'a:1'}]}}}}"
 	r.apply(r.set(job))
 	for name, row := range map[string]struct{ text, want string }{
-		"immutable":    {strings.Replace(job, "a:1", "a:2", 1), "field is immutable (give the Job another name, or delete the old one)"},
+		"immutable":    {strings.Replace(job, "a:1", "a:2", 1), "field is immutable (give the Job another name, delete the old one, or annotate it slipway.dev/when-immutable: replace)"},
 		"invalid":      {"{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 99999}]}}", "Service s: "},
 		"unknown":      {"{apiVersion: v1, kind: ConfigMap, metadata: {name: s}, dat: {a: b}}", ": dat: field not declared in schema"},
 		"no namespace": {"{apiVersion: v1, kind: ConfigMap, metadata: {name: s, namespace: nowhere}}", "there is no namespace nowhere (create it, or put it into the kustomization)"},

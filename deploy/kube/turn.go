@@ -13,13 +13,15 @@ import (
 
 // Apply is [Cluster.Apply] in our turn. Before it writes anything it remembers
 // the set as a revision that is pending; restores is the number of the revision
-// which this one goes back to, or 0. What planned deletes stays until [Turn.Conclude].
-func (t *Turn) Apply(ctx context.Context, set deploy.Set, planned []deploy.Change, restores int) error {
+// which this one goes back to, or 0. Ready is called with what others depend on,
+// and returns when that is ready, or cannot be; nil waits for nothing. What
+// planned deletes stays until [Turn.Conclude].
+func (t *Turn) Apply(ctx context.Context, set deploy.Set, planned []deploy.Change, restores int, ready func(context.Context, []deploy.Object) error) error {
 	t.set, t.planned, t.record = set, planned, nil
 	return t.cluster.apply(ctx, set, planned, t.say, func(writes bool) (err error) {
 		t.record, err = t.cluster.begin(ctx, set, t.run, restores, writes)
 		return err
-	})
+	}, ready)
 }
 
 // Conclude ends what Apply began. If err is nil it deletes what the plan lists

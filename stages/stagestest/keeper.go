@@ -42,7 +42,7 @@ type turn struct {
 }
 
 // Apply implements [stages.Turn].
-func (t *turn) Apply(ctx context.Context, set deploy.Set, planned []deploy.Change, restores int) error {
+func (t *turn) Apply(ctx context.Context, set deploy.Set, planned []deploy.Change, restores int, _ func(context.Context, []deploy.Object) error) error {
 	t.set = set
 	t.world.mu.Lock()
 	if t.world.history == nil {
