@@ -112,6 +112,9 @@ Green means the digest you built is what runs. Red tells you why.`,
 	}
 	report.Errors(a.mask(a.stderr), err, readSource)
 	a.annotate(err)
+	if said := a.space(err); said != "" {
+		fmt.Fprintln(a.stderr, said)
+	}
 	if code == exitCannotBuild {
 		fmt.Fprintln(a.stderr, "see also: slipway doctor")
 	}

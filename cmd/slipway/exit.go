@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/slipway-ci/slipway/buildkit"
+	"github.com/slipway-ci/slipway/buildkit/host"
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/pipeline"
 	"github.com/slipway-ci/slipway/pipeline/engine"
@@ -53,7 +54,7 @@ func exitCode(err error) int {
 	var (
 		signal   interrupted
 		timeout  *engine.TimeoutError
-		host     *buildkit.HostError
+		machine  *buildkit.HostError
 		lock     *buildkit.LockError
 		registry *buildkit.RegistryError
 		solve    *buildkit.SolveError
@@ -81,7 +82,7 @@ func exitCode(err error) int {
 		return signal.code()
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.As(err, &host):
+	case errors.As(err, &machine):
 		return exitCannotBuild
 	case errors.As(err, &lock), errors.As(err, &locked), errors.As(err, &lost):
 		return exitLocked
@@ -93,7 +94,9 @@ func exitCode(err error) int {
 		return exitRolledBack
 	case errors.As(err, &registry):
 		return exitRegistry
-	case errors.As(err, &solve), errors.As(err, &exit), errors.As(err, &job):
+	case errors.As(err, &solve) && host.IsFull(solve.Err): // the builder's disk, not what a command wrote to
+		return exitBroken
+		case errors.As(err, &solve), errors.As(err, &exit), errors.As(err, &job):
 		return exitBuild
 	case errors.As(err, &rollout):
 		return exitRollout
