@@ -213,6 +213,9 @@ func runCell(t *testing.T, kind faults.Kind, f faults.Fault) string {
 		}
 	}
 	text := fmt.Sprintf("%-9s fired %d of %d", outcome, c.proxy.Fired(), n)
+	if f.Name == "hang once" { // on a busy machine a healthy answer may come too late, too
+		text = fmt.Sprintf("%-9s fired %d", outcome, c.proxy.Fired())
+	}
 	if asked := slices.Contains(c.pauses, 7*time.Second); asked {
 		text += ", waited as it was asked to"
 	}

@@ -17,8 +17,12 @@ import (
 )
 
 // A Server is a registry over a folder, as the OCI distribution specification
-// has it, for a laptop, a test or a small cluster. It asks nobody who they are:
-// whoever serves it decides who can reach it. What it holds outlives it.
+// 1.1 has it, with all of its end points (pull, push in one piece and in chunks,
+// mounts, tags, referrers, deletes), for a laptop, a test or a small cluster. It asks nobody who they are:
+// whoever serves it decides who can reach it. What it holds outlives it. What was
+// deleted goes from the disk when the folder is served the next time.
+//
+// See https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md.
 type Server struct {
 	Dir string       // made if missing; one Server at a time
 	Log *slog.Logger // nil discards
@@ -49,6 +53,9 @@ func (s *Server) init() {
 			if fi, err := e.Info(); err == nil && time.Since(fi.ModTime()) > staleUpload {
 				os.Remove(s.store.upload(e.Name()))
 			}
+		}
+		if n, err := s.store.sweep(); err != nil || n > 0 {
+			s.Log.Info("registry: removed what no repository has", "blobs", n, "err", err)
 		}
 	})
 }

@@ -76,6 +76,7 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request, name, id string)
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	case http.MethodPatch:
+		s.uploadHeader(w, name, id, fi.Size()) // a part that does not follow is told where to go on
 		size, err := s.appendUpload(r, id, fi.Size())
 		if err != nil {
 			return err
@@ -84,9 +85,11 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request, name, id string)
 		w.WriteHeader(http.StatusAccepted)
 		return nil
 	case http.MethodPut:
+		s.uploadHeader(w, name, id, fi.Size())
 		if _, err := s.appendUpload(r, id, fi.Size()); err != nil {
 			return err
 		}
+		w.Header().Del("Range")
 		return s.finishUpload(w, name, id, r.URL.Query().Get("digest"))
 	case http.MethodDelete:
 		w.WriteHeader(http.StatusNoContent)
@@ -116,7 +119,7 @@ func (s *Server) release(id string) {
 func (s *Server) beginUpload(w http.ResponseWriter, r *http.Request, name string) error {
 	q := r.URL.Query()
 	mount, from := q.Get("mount"), q.Get("from")
-	if digestPattern.MatchString(mount) && validName(from) && has(s.store.link(from, "_blobs", mount)) {
+	if digestPattern.MatchString(mount) && s.mountable(from, mount) {
 		return s.linkBlob(w, name, mount)
 	}
 	id := rand.Text()
@@ -138,6 +141,17 @@ func (s *Server) beginUpload(w http.ResponseWriter, r *http.Request, name string
 	return nil
 }
 
+// mountable reports whether a repository has a blob, or, if none is named, any.
+// Everybody may read everything here.
+//
+// See https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#mounting-a-blob-from-another-repository.
+func (s *Server) mountable(from, digest string) bool {
+	if from == "" {
+		return has(s.store.blob(digest))
+	}
+	return validName(from) && has(s.store.link(from, "_blobs", digest))
+}
+
 func (s *Server) uploadHeader(w http.ResponseWriter, name, id string, size int64) {
 	w.Header().Set("Location", "/v2/"+name+"/blobs/uploads/"+id)
 	w.Header().Set("Docker-Upload-UUID", id)
@@ -145,13 +159,15 @@ func (s *Server) uploadHeader(w http.ResponseWriter, name, id string, size int64
 }
 
 // appendUpload appends the request's body to an upload. A body that ends before
-// its time leaves the upload as it was.
+// its time, or is not the next part, leaves the upload as it was.
+//
+// See https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-a-blob-in-chunks.
 func (s *Server) appendUpload(r *http.Request, id string, size int64) (int64, error) {
 	if cr := r.Header.Get("Content-Range"); cr != "" {
 		var start, end int64
 		_, err := fmt.Sscanf(strings.TrimPrefix(cr, "bytes "), "%d-%d", &start, &end)
-		if err != nil || start != size {
-			return 0, refuse(http.StatusRequestedRangeNotSatisfiable, "BLOB_UPLOAD_INVALID", "the upload has %d bytes, the part is %q", size, cr)
+		if err != nil || start != size || r.ContentLength >= 0 && end-start+1 != r.ContentLength {
+			return 0, refuse(http.StatusRequestedRangeNotSatisfiable, "BLOB_UPLOAD_INVALID", "the upload has %d bytes, the part is %q and has %d", size, cr, r.ContentLength)
 		}
 	}
 	f, err := os.OpenFile(s.store.upload(id), os.O_WRONLY|os.O_APPEND, 0)

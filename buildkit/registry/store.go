@@ -162,3 +162,35 @@ func (s store) names() ([]string, error) {
 	slices.Sort(names)
 	return names, err
 }
+
+// sweep removes the content that no repository has, and returns how much. Nobody
+// may write to the store meanwhile.
+func (s store) sweep() (n int, err error) {
+	used := map[string]bool{}
+	err = filepath.WalkDir(filepath.Join(s.dir, "repos"), func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if kind := filepath.Base(filepath.Dir(path)); err == nil && !d.IsDir() && (kind == "_blobs" || kind == "_manifests") {
+			used[d.Name()] = true
+		}
+		return err
+	})
+	if err != nil {
+		return 0, err // not all is known: nothing may go
+	}
+	blobs, err := os.ReadDir(filepath.Join(s.dir, "blobs"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	for _, b := range blobs {
+		if used[b.Name()] {
+			continue
+		}
+		if err := os.Remove(filepath.Join(s.dir, "blobs", b.Name())); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}

@@ -96,7 +96,7 @@ func exitCode(err error) int {
 		return exitRegistry
 	case errors.As(err, &solve) && host.IsFull(solve.Err): // the builder's disk, not what a command wrote to
 		return exitBroken
-		case errors.As(err, &solve), errors.As(err, &exit), errors.As(err, &job):
+	case errors.As(err, &solve), errors.As(err, &exit), errors.As(err, &job):
 		return exitBuild
 	case errors.As(err, &rollout):
 		return exitRollout
