@@ -17,7 +17,7 @@ PACKAGES := git gcc libc6-dev pkg-config libseccomp-dev uidmap busybox-static $(
 export CGO_ENABLED := 0
 export GOFLAGS := -trimpath
 
-.PHONY: browser default fmt vet lint unit race fuzz bench golden e2e cross test build runc deps demo demo-down clean
+.PHONY: browser default fmt vet lint unit race fuzz bench golden e2e cross test build runc deps demo demo-down deps-foreign release clean
 
 default: vet lint unit build
 
@@ -26,8 +26,22 @@ build: runc ## bin/slipway, one static file
 
 runc: buildkit/embed/bin/$(ARCH)/runc.gz ## the container runtime inside it, with seccomp
 
-buildkit/embed/bin/$(ARCH)/runc.gz: buildkit/embed/runc/go.mod | deps
-	CGO_ENABLED=1 GOFLAGS= go -C buildkit/embed/runc build -trimpath -buildvcs=false -tags 'seccomp netgo osusergo' -ldflags '-s -w -extldflags "-static"' -o ../bin/$(ARCH)/runc github.com/opencontainers/runc && gzip -9nf buildkit/embed/bin/$(ARCH)/runc
+buildkit/embed/bin/%/runc.gz: buildkit/embed/runc/go.mod | deps
+	$(CROSS) GOARCH=$* CGO_ENABLED=1 GOFLAGS= go -C buildkit/embed/runc build -trimpath -buildvcs=false -tags 'seccomp netgo osusergo' -ldflags '-s -w -extldflags "-static"' -o ../bin/$*/runc github.com/opencontainers/runc && gzip -9nf buildkit/embed/bin/$*/runc
+
+# The other architecture of a release: Debian has its compiler and its libseccomp.
+FOREIGN      := $(if $(filter amd64,$(ARCH)),arm64,amd64)
+TRIPLE_arm64 := aarch64-linux-gnu
+TRIPLE_amd64 := x86_64-linux-gnu
+TRIPLE       := $(TRIPLE_$(FOREIGN))
+buildkit/embed/bin/$(FOREIGN)/runc.gz: CROSS = CC=$(TRIPLE)-gcc PKG_CONFIG_LIBDIR=/usr/lib/$(TRIPLE)/pkgconfig
+buildkit/embed/bin/$(FOREIGN)/runc.gz: | deps-foreign
+
+deps-foreign: deps
+	@command -v $(TRIPLE)-gcc >/dev/null && dpkg -s libseccomp-dev:$(FOREIGN) >/dev/null 2>&1 || { echo "installing, to compile for $(FOREIGN): a compiler and libseccomp"; $(SUDO) dpkg --add-architecture $(FOREIGN) && $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc-$(subst _,-,$(TRIPLE)) libc6-dev-$(FOREIGN)-cross libseccomp-dev:$(FOREIGN); }
+
+release: buildkit/embed/bin/amd64/runc.gz buildkit/embed/bin/arm64/runc.gz ## dist/: binaries, checksums, SBOM, notices, manual pages
+	go run ./cmd/release -o dist -version '$(VERSION)' -epoch $$(git log -1 --format=%ct)
 
 bin/slipway-cluster: $(wildcard e2e/cluster/*.go) e2e/go.mod ## a Kubernetes for tests; compiling it takes minutes, once
 	set -o pipefail; $(E2E) -C e2e build -v $(E2EFLAGS) -ldflags '-s -w -X $(KUBE).gitVersion=v1.36.3 -X $(KUBE).gitMajor=1 -X $(KUBE).gitMinor=36 -X $(KUBE).gitTreeState=clean' -o ../bin/slipway-cluster ./cluster 2>&1 | awk '/^[^ ]+$$/ {if (++n % 100 == 0) print "compiling Kubernetes for tests, once: " n " of at most 2800 packages"; fflush(); next} {print}' 
@@ -80,4 +94,4 @@ demo-down: build ## takes away what make demo started
 	$(E2E) -C e2e build $(E2EFLAGS) -o ../bin/slipway-demo ./demo && bin/slipway-demo down
 
 clean:
-	rm -rf bin
+	rm -rf bin dist
