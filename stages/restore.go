@@ -1,6 +1,7 @@
 package stages
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 // rollback makes one.
 type Restore struct {
 	Set deploy.Set // the deployment; its objects don't count
-	To  int        // the revision; 0: the last that was proven before the newest
+	To  int        // the revision; 0: the last before the newest that was proven, and is another
 
 	tools Tools
 }
@@ -85,13 +86,17 @@ func (r *Restore) choose(revisions []deploy.Revision) (*deploy.Revision, error) 
 	if len(revisions) == 0 {
 		return none("no revision is remembered")
 	}
-	to := deploy.LastProven(revisions, revisions[0].Number)
+	newest := revisions[0]
+	to := deploy.LastProven(revisions, cmp.Or(newest.Restores, newest.Number)) // whoever goes back twice means further back
+	for newest.State == deploy.StateProven && to != nil && to.Set.Content() == newest.Set.Content() {
+		to = deploy.LastProven(revisions, to.Number) // that one runs already
+	}
 	if r.To != 0 {
 		to = deploy.Find(revisions, r.To)
 	}
 	switch {
 	case to == nil && r.To == 0:
-		return none("no revision before %d was proven, so there is none to go back to", revisions[0].Number)
+		return none("no other revision before %d was proven, so there is none to go back to", newest.Number)
 	case to == nil:
 		var numbers []string
 		for _, known := range revisions {
