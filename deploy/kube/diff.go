@@ -161,6 +161,9 @@ func (c *Cluster) decide(ctx context.Context, items []*item, first ...*item) ([]
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
+	if ctx.Err() != nil { // also where the last answer came all the same
+		return nil, context.Cause(ctx)
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}

@@ -30,7 +30,9 @@ func TestPrunesWhatThePlanLists(t *testing.T) {
 	both := littleSet(t, little)
 	release(t, c, both, nil)
 	f.put("/api/v1/namespaces/shop/services/copied", `{apiVersion: v1, kind: Service, metadata: {name: copied, namespace: shop, labels: {`+
-		partOf(f)+`}}}`) // by a controller: we never applied it
+		partOf(f)+`}, managedFields: [{manager: controller, operation: Update}]}}`) // we never applied it
+	f.put("/api/v1/namespaces/shop/services/made", `{apiVersion: v1, kind: Service, metadata: {name: made, namespace: shop, labels: {`+
+		partOf(f)+`}, managedFields: [{manager: slipway, operation: Apply}], ownerReferences: [{controller: true, kind: Web}]}}`)
 	fewer := littleSet(t, little)
 	fewer.Objects = fewer.Objects[3:] // no Deployment, no Service, no Secret
 	planned := mustDiff(t, c, fewer)
