@@ -58,10 +58,11 @@ type Deploy struct {
 // Check implements [pipeline.Checker].
 func (d *Deploy) Check() []error {
 	choices := []string{"leave", rollback}
+	errs := d.Manifests.Check()
 	if d.OnFailure == "" || written(d.OnFailure) || slices.Contains(choices, d.OnFailure) {
-		return nil
+		return errs
 	}
-	return []error{&pipeline.FieldError{Field: "onFailure", Code: "bad-value", Err: errors.New("onFailure is neither leave nor rollback" + pipeline.Nearest(d.OnFailure, choices))}}
+	return append(errs, &pipeline.FieldError{Field: "onFailure", Code: "bad-value", Err: errors.New("onFailure is neither leave nor rollback" + pipeline.Nearest(d.OnFailure, choices))})
 }
 
 // Plan renders the manifests and asks the cluster what would change. Digests
@@ -91,7 +92,7 @@ func (d *Deploy) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, 
 		return act, err
 	}
 	act.Notes = notes(set)
-	act.Preview = func() ([]byte, error) { return d.renderer.Encode(set.Objects) }
+	act.Preview = func() ([]byte, error) { return d.renderer.Encode(d.shown(set.Objects)) }
 	changes, err := d.diff(ctx, sc, &set)
 	var unreachable *deploy.ClusterError
 	switch {

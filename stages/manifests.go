@@ -16,6 +16,9 @@ type Renderer interface {
 	// Render returns the objects of dir, an absolute path. Its error wraps
 	// a [deploy.NoKustomizationError] when there is none.
 	Render(ctx context.Context, dir string) ([]deploy.Object, error)
+	// Patch returns objs with patches applied, in their places. What is wrong with
+	// a patch is a *[deploy.PatchError].
+	Patch(objs []deploy.Object, patches []deploy.Patch) ([]deploy.Object, error)
 	// Encode returns objects as YAML, byte for byte as "kustomize build" prints them.
 	Encode(objs []deploy.Object) ([]byte, error)
 }
@@ -32,6 +35,8 @@ type Validator interface {
 type Manifests struct {
 	Kustomize string                    `yaml:"kustomize,required" doc:"Folder with a kustomization."`
 	Images    map[string]pipeline.Value `yaml:"images,pushed" doc:"What containers run, by repository as it stands in the rendered manifests. What a stage before this one pushes needs not be listed."`
+	Patches   []Patch                   `yaml:"patches" doc:"Changes of what has been rendered, one after the other."`
+	Secrets   map[string]Secret         `yaml:"secrets" doc:"Secrets to make, by the name that the manifests use for them. A hash of the content is added to it."`
 }
 
 // An origin says where the digest of a repository comes from.
@@ -41,7 +46,8 @@ type origin struct {
 	must  bool           // written by the user: a container has to use it
 }
 
-// render returns the objects of the folder, as they are written.
+// render returns the objects of the folder as they are written, patched, and
+// with their Secrets.
 func (m Manifests) render(ctx context.Context, r Renderer, sc pipeline.Scope) ([]deploy.Object, error) {
 	objs, err := r.Render(ctx, within(sc.Dir, m.Kustomize))
 	var none *deploy.NoKustomizationError
@@ -56,7 +62,10 @@ func (m Manifests) render(ctx context.Context, r Renderer, sc pipeline.Scope) ([
 			objs[i].File = filepath.Join(filepath.Dir(sc.File), rel)
 		}
 	}
-	return objs, nil
+	if objs, err = m.patch(r, objs); err != nil {
+		return nil, err
+	}
+	return m.secretsOf(sc, objs)
 }
 
 // validate says what is wrong with objs, where it is written.

@@ -41,8 +41,8 @@ func (r *Render) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, 
 	if err := validate(ctx, r.validator, preview, sc.Environment.Namespace); err != nil {
 		return act, err
 	}
-	act.Preview = func() ([]byte, error) { return r.renderer.Encode(preview) }
-	text, err := act.Preview()
+	act.Preview = func() ([]byte, error) { return r.renderer.Encode(r.shown(preview)) }
+	text, err := r.renderer.Encode(preview)
 	if err != nil {
 		return act, err
 	}
@@ -55,6 +55,9 @@ func (r *Render) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, 
 		return act, nil
 	}
 	act.Effects = []pipeline.Effect{{Verb: "write", Object: r.To}}
+	if len(r.Secrets) > 0 {
+		act.Notes = append(act.Notes, r.To+" holds secrets: it is readable by its owner alone, and should not be committed")
+	}
 	act.Do = func(_ context.Context, env *pipeline.Env) error {
 		pinned, _, err := pin(env.Scope, objs, origins)
 		if err != nil {
@@ -64,9 +67,17 @@ func (r *Render) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, 
 		if err != nil {
 			return err
 		}
-		return replace(sc.Dir, r.To, text)
+		return replace(sc.Dir, r.To, text, r.mode())
 	}
 	return act, nil
+}
+
+// mode returns the permissions of the file: others may not read secrets.
+func (r *Render) mode() fs.FileMode {
+	if len(r.Secrets) > 0 {
+		return 0o600
+	}
+	return 0o644
 }
 
 // read returns a file below dir; links that lead out of it are not followed.
@@ -81,7 +92,7 @@ func read(dir, name string) ([]byte, error) {
 
 // replace writes a file below dir whole or not at all: under another name first.
 // A link in its place is replaced, and one on the way out of dir is not followed.
-func replace(dir, name string, text []byte) error {
+func replace(dir, name string, text []byte, mode fs.FileMode) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
@@ -91,7 +102,7 @@ func replace(dir, name string, text []byte) error {
 		return err
 	}
 	tmp := filepath.Join(filepath.Dir(name), ".slipway-"+filepath.Base(name))
-	if err := root.WriteFile(tmp, text, 0o644); err != nil {
+	if err := root.WriteFile(tmp, text, mode); err != nil {
 		return errors.Join(err, root.Remove(tmp))
 	}
 	return root.Rename(tmp, name)

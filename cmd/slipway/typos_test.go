@@ -24,7 +24,8 @@ build exec copy render deploy stage needs if matrix timeout retries always cell 
 contexts dockerfile target platforms args secrets push repository tags tag
 image command script workdir user network cache to kustomize images onFailure
 verify http url method headers status header body contains regex within in
-envFrom secret configMap serviceAccount resources requests limits rerun`
+envFrom secret configMap serviceAccount resources requests limits rerun
+patches target patch kind group version labelSelector data type`
 
 var (
 	keyPattern = regexp.MustCompile(`[A-Za-z]+:(?:[ \n,}]|$)`)
@@ -69,7 +70,7 @@ stages:
     render: {kustomize: k, to: out.yaml, images: {base: "${{ stages.publish.image }}"}}
   rollout:
     needs: [files]
-    deploy: {kustomize: k, images: {svc: "${{ stages.svc['cart'].image }}"}, namespace: n, name: it, onFailure: rollback}
+    deploy: {kustomize: k, images: {svc: "${{ stages.svc['cart'].image }}"}, namespace: n, name: it, onFailure: rollback, patches: [{target: {kind: K, name: n, group: g, version: v1, namespace: n, labelSelector: a=b}, patch: [{op: replace, path: /spec/x, value: "${{ vars.copies }}"}]}], secrets: {db: {type: Opaque, data: {P: "${{ vars.token }}"}}}}
   smoke:
     needs: [rollout]
     verify:

@@ -89,6 +89,11 @@ func (w *world) Close() error {
 // renderer joins the two halves of kustomize.
 type renderer struct{ kustomize.Renderer }
 
+// Patch implements [stages.Renderer].
+func (*renderer) Patch(objs []deploy.Object, patches []deploy.Patch) ([]deploy.Object, error) {
+	return kustomize.Patch(objs, patches)
+}
+
 // Encode implements [stages.Renderer].
 func (*renderer) Encode(objs []deploy.Object) ([]byte, error) { return kustomize.Encode(objs) }
 

@@ -44,6 +44,9 @@ func excerpt(w io.Writer, pos pipeline.Pos, text []byte) {
 		return
 	}
 	runes := []rune(strings.TrimRight(lines[pos.Line-1], "\r"))
+	if indent := strings.IndexFunc(string(runes), func(r rune) bool { return r != ' ' }); pos.Col == 1 && indent > 0 { // only the line is known
+		pos.Col += indent
+	}
 	const most = 160 // characters of a line
 	from := max(0, pos.Col-1-most/2)
 	if from > len(runes) {

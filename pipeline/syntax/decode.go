@@ -63,6 +63,7 @@ func (d *decoder) fail(n *yaml.Node, code, format string, args ...any) {
 var (
 	valueType    = reflect.TypeFor[pipeline.Value]()
 	durationType = reflect.TypeFor[time.Duration]()
+	posType      = reflect.TypeFor[pipeline.Pos]()
 	nodeType     = reflect.TypeFor[*yaml.Node]()
 )
 
@@ -79,6 +80,8 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string, h hint) {
 		d.value(n, v, path, h)
 	case v.Type() == durationType:
 		d.duration(n, v)
+	case v.Kind() == reflect.Interface: // a tree of any shape
+		d.anything(n, v, path, h)
 	case v.Type() == nodeType: // the one who asks decodes it
 		v.Set(reflect.ValueOf(n))
 	default:
@@ -129,6 +132,9 @@ func fieldsOf(v reflect.Value) []field {
 
 // structure decodes a mapping with fixed keys.
 func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string, h hint) {
+	if pos := v.FieldByName("Pos"); pos.IsValid() && pos.Type() == posType { // a struct that knows where it is written
+		pos.Set(reflect.ValueOf(d.pos(n)))
+	}
 	fields := fieldsOf(v)
 	if n.Kind == yaml.ScalarNode && n.Tag != "!!null" {
 		for _, f := range fields {

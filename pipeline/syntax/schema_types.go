@@ -65,6 +65,8 @@ func (g *generator) value(t reflect.Type, h hint, path string) *schema {
 		return &schema{byHand: path}
 	}
 	switch t.Kind() {
+	case reflect.Interface:
+		return new(schema)
 	case reflect.Pointer:
 		return g.value(t.Elem(), h, path)
 	case reflect.Struct:
