@@ -74,6 +74,14 @@ type Action struct {
 	// digests that are not known yet. It is nil for stages that have none.
 	Preview func() ([]byte, error) `json:"-"`
 
+	// Checks says that Do looks at what the steps before it did: if it fails, they
+	// are undone.
+	Checks bool `json:"-"`
+
+	// Undo takes back what Do did, because a step that checks it failed with cause.
+	// It is called at most once, and only after Do ended well. Nil: it is left.
+	Undo func(ctx context.Context, env *Env, cause error) error `json:"-"`
+
 	// Do performs the effects. It is nil when there is nothing to do.
 	Do func(ctx context.Context, env *Env) error `json:"-"`
 }

@@ -127,6 +127,15 @@ func (d *Deploy) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, 
 		}
 		return d.roller().roll(ctx, env, set, changes)
 	}
+	if d.OnFailure == rollback && deploy.Changing(changes) { // else it is not this run's to take back
+		act.Undo = func(ctx context.Context, env *pipeline.Env, cause error) error {
+			set := set
+			if set.Objects, set.Pins, err = pin(env.Scope, objs, origins); err != nil {
+				return err
+			}
+			return d.roller().undo(ctx, env, set, cause)
+		}
+	}
 	return act, nil
 }
 

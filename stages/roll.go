@@ -70,8 +70,45 @@ func (r roller) roll(ctx context.Context, env *pipeline.Env, set deploy.Set, pla
 		if err == nil || ctx.Err() != nil || !r.back || !failed(err) {
 			return red(err)
 		}
-		return r.goBack(ctx, env, turn, set, err, watch)
+		return r.goBack(ctx, env, turn, set, err, 0, watch)
 	})
+}
+
+// undo goes back behind the revision that this run made, because what checks it
+// failed with cause. Where somebody else has deployed since, theirs stays.
+func (r roller) undo(ctx context.Context, env *pipeline.Env, set deploy.Set, cause error) error {
+	watch := func(s deploy.Status) {
+		env.Emit(pipeline.Event{Type: pipeline.EventNote, Task: s.Object, Text: s.Message})
+	}
+	err := r.keeper.Lock(ctx, set, nil, r.running(env.Scope), watch, func(ctx context.Context, turn Turn) error {
+		revisions, err := r.keeper.Revisions(ctx, set)
+		if err != nil || len(revisions) == 0 {
+			return err
+		}
+		if now, ours := pinsOf(revisions[0].Set), pinsOf(set); !slices.Equal(now, ours) {
+			env.Emit(pipeline.Event{Type: pipeline.EventWarning, Text: fmt.Sprintf("not rolled back: revision %d is of somebody else", revisions[0].Number)})
+			return nil
+		}
+		return r.goBack(ctx, env, turn, set, cause, revisions[0].Number, watch)
+	})
+	var back *deploy.RolledBackError
+	switch {
+	case errors.As(err, &back):
+		return back
+	case errors.Is(err, cause): // why it is not rolled back has been said
+		return nil
+	}
+	return err
+}
+
+// pinsOf returns what a set is pinned to.
+func pinsOf(set deploy.Set) []string {
+	var pins []string
+	for _, p := range set.Pins {
+		pins = append(pins, p.Object+" "+p.Container+" "+p.Ref)
+	}
+	slices.Sort(pins)
+	return pins
 }
 
 // change applies set in our turn, proves it, and concludes.
@@ -136,9 +173,10 @@ func failed(err error) bool {
 	return errors.As(err, &rollout) || errors.As(err, &object)
 }
 
-// goBack makes the last proven revision run again after cause. A first release
+// goBack makes the last proven revision run again after cause, of those before a
+// number unless that is 0. A first release
 // that failed is left as it is, for there is nothing to go back to.
-func (r roller) goBack(ctx context.Context, env *pipeline.Env, turn Turn, set deploy.Set, cause error, watch func(deploy.Status)) error {
+func (r roller) goBack(ctx context.Context, env *pipeline.Env, turn Turn, set deploy.Set, cause error, before int, watch func(deploy.Status)) error {
 	stays := func(format string, args ...any) error {
 		env.Emit(pipeline.Event{Type: pipeline.EventWarning, Text: "not rolled back: " + fmt.Sprintf(format, args...)})
 		return red(cause)
@@ -147,7 +185,7 @@ func (r roller) goBack(ctx context.Context, env *pipeline.Env, turn Turn, set de
 	if err != nil {
 		return stays("%v", err)
 	}
-	to := deploy.LastProven(revisions, 0)
+	to := deploy.LastProven(revisions, before)
 	switch {
 	case to == nil:
 		return stays("no earlier revision of %s was proven, so it is left as it is", set)

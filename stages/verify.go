@@ -128,7 +128,7 @@ func (v *Verify) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, 
 	}
 	h := v.HTTP
 	asked := h.shown(sc)
-	act := pipeline.Action{Notes: []string{fmt.Sprintf("asks %s until it gets %s, for %v", asked, h.wanted(), h.within())}}
+	act := pipeline.Action{Checks: true, Notes: []string{fmt.Sprintf("asks %s until it gets %s, for %v", asked, h.wanted(), h.within())}}
 	act.Do = func(ctx context.Context, env *pipeline.Env) error {
 		ask := v.tools.Prober.Ask
 		if h.In == inCluster {
@@ -151,6 +151,7 @@ func (v *Verify) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, 
 func (v *Verify) command(ctx context.Context, sc pipeline.Scope) (pipeline.Action, error) {
 	e := v.Exec.With(v.tools)
 	act, err := e.Plan(ctx, sc)
+	act.Checks = true
 	if do := act.Do; do != nil {
 		act.Do = func(ctx context.Context, env *pipeline.Env) error {
 			err := do(ctx, env)

@@ -101,3 +101,32 @@ func TestVerifyExec(t *testing.T) {
 		t.Errorf("error = %v", err)
 	}
 }
+
+// TestVerifyRollsBack checks that a deploy goes back when what checks it fails, if
+// it says so and this run changed it.
+func TestVerifyRollsBack(t *testing.T) {
+	const smoke = "  smoke:\n    needs: [rollout]\n    verify: {exec: {image: \"${{ stages.web.image }}\", command: [/smoke]}}\n"
+	f := newFixture(t, rollingBack+smoke)
+	if _, err := f.run(); err != nil {
+		t.Fatal(err)
+	}
+	good := digestOfWeb(f.world)
+	f.world.FailExec = &buildkit.ExitError{Code: 3}
+	if _, err := f.run(); err == nil || digestOfWeb(f.world) != good || len(revisions(t, f.world)) != 1 {
+		t.Errorf("what this run did not change went back: %v", err)
+	}
+	f.write("web/Dockerfile", "FROM base\nRUN more\n")
+	_, err := f.run()
+	var back *deploy.RolledBackError
+	var failed *stages.VerifyError
+	if !errors.As(err, &back) || back.To != 1 || !errors.As(err, &failed) {
+		t.Errorf("got %v", err)
+	}
+	if now := digestOfWeb(f.world); now != good {
+		t.Errorf("web runs %s, want %s", now, good)
+	}
+	f.write("slipway.yaml", strings.Replace(rollingBack, "onFailure: rollback", "onFailure: leave", 1)+smoke)
+	if _, err := f.run(); err == nil || errors.As(err, &back) && digestOfWeb(f.world) == good {
+		t.Errorf("it went back although it says leave: %v", err)
+	}
+}

@@ -91,6 +91,9 @@ type run struct {
 	at     map[pipeline.ID]int
 	out    []pipeline.ReleaseStep
 	errs   []error
+
+	undoing sync.Mutex // one step at a time is undone
+	undone  map[pipeline.ID]bool
 }
 
 func (r *run) emit(ev pipeline.Event) {
@@ -116,6 +119,8 @@ func (r *run) step(ctx context.Context, i int, steps []pipeline.Step) {
 			status, why = pipeline.StatusFailed, err.Error()
 			if ctx.Err() != nil {
 				status = pipeline.StatusCanceled
+			} else if s.Checks {
+				err = errors.Join(err, r.undo(ctx, s, steps, err))
 			}
 		}
 	}
