@@ -17,7 +17,7 @@ PACKAGES := git gcc libc6-dev pkg-config libseccomp-dev uidmap busybox-static $(
 export CGO_ENABLED := 0
 export GOFLAGS := -trimpath
 
-.PHONY: browser default fmt vet lint unit race fuzz bench golden e2e cross test build runc deps demo demo-down deps-foreign release clean
+.PHONY: action browser default fmt vet lint unit race fuzz bench golden e2e cross test build runc deps demo demo-down deps-foreign release clean
 
 default: vet lint unit build
 
@@ -52,6 +52,9 @@ bin/golangci-lint-$(LINT):
 deps: ## Debian packages, those that are missing
 	@dpkg -s $(PACKAGES) >/dev/null 2>&1 || { echo "installing, to build and test: $(PACKAGES)"; $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES); }
 
+action: ## the GitHub Action, where node is installed
+	@if command -v node >/dev/null; then node --test .github/action/slipway.test.mjs; else echo "skipping the tests of the GitHub Action: node is not installed"; fi
+
 browser: ## what looks at reports in tests
 	@command -v chromium >/dev/null || { echo "installing, to test: chromium"; $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; }
 
@@ -85,7 +88,7 @@ fuzz: ## bytes to plan, and expressions: 20 s of each
 bench: build ## what slipway costs, in CPU time
 	go run ./bench -slipway bin/slipway
 
-test: deps browser vet lint race fuzz cross e2e ## everything
+test: deps browser action vet lint race fuzz cross e2e ## everything
 
 demo: deps build ## a registry, a Kubernetes, and examples/shop on it, proven
 	$(E2E) -C e2e build $(E2EFLAGS) -o ../bin/slipway-demo ./demo && bin/slipway-demo up
