@@ -82,8 +82,9 @@ cross: ## all but the solver of our own works on macOS and Windows, too
 e2e: build bin/slipway-cluster
 	$(E2E) -C e2e test $(E2EFLAGS) -count=1 -timeout 30m .
 
+# Go makes each input that is interesting as small as it can, for up to a minute, and tries nothing meanwhile.
 fuzz: ## bytes to plan, and expressions: 20 s of each
-	go test ./pipeline/syntax -run '^$$' -fuzz FuzzPlan -fuzztime 20s && go test ./pipeline/expr -run '^$$' -fuzz FuzzTemplate -fuzztime 20s
+	go test ./pipeline/syntax -run '^$$' -fuzz FuzzPlan -fuzztime 20s -fuzzminimizetime 10x && go test ./pipeline/expr -run '^$$' -fuzz FuzzTemplate -fuzztime 20s -fuzzminimizetime 10x
 
 bench: build ## what slipway costs, in CPU time
 	go run ./bench -slipway bin/slipway
