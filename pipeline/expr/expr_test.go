@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/slipway-ci/slipway/pipeline"
@@ -241,6 +242,28 @@ func TestDocs(t *testing.T) {
 	if len(rows) < 15 {
 		t.Errorf("only %d rows found", len(rows))
 	}
+}
+
+// TestTogether compiles for two sets of names at the same time, as stages do that
+// are planned together. It is for make race.
+func TestTogether(t *testing.T) {
+	var c expr.Compiler
+	other := names
+	other.Vars = map[string]pipeline.Type{"registry": pipeline.Int}
+	var wg sync.WaitGroup
+	for i := range 16 {
+		in, want := names, pipeline.String
+		if i%2 == 1 {
+			in, want = other, pipeline.Int
+		}
+		wg.Go(func() {
+			e, err := c.Template("${{ vars.registry }}", at, in)
+			if err != nil || e.Type() != want {
+				t.Errorf("got %v, %v, want the type %s", e, err, want)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func FuzzTemplate(f *testing.F) {

@@ -32,6 +32,8 @@ type language struct {
 // language returns the language for names. Making one costs a millisecond, so
 // the last one is kept: a file has one set of names.
 func (c *Compiler) language(names pipeline.Names) (*language, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.lang != nil && same(c.names, names) {
 		return c.lang, nil
 	}

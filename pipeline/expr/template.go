@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/slipway-ci/slipway/pipeline"
 )
@@ -15,8 +16,10 @@ const (
 )
 
 // Compiler implements [pipeline.Compiler] with CEL. The zero Compiler is ready
-// to use; it keeps what it has learned of the last names it was given.
+// to use, by several goroutines at once; it keeps what it has learned of the last
+// names it was given.
 type Compiler struct {
+	mu    sync.Mutex // guards what follows
 	names pipeline.Names
 	lang  *language
 }
