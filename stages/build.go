@@ -83,7 +83,7 @@ func (b *Build) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, e
 		}
 		return act, nil
 	}
-	g, err := b.Push.look(ctx, b.registry, sc, key, &act)
+	g, err := b.Push.look(ctx, b.registry, key, &act)
 	if err != nil {
 		return act, err
 	}

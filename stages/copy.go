@@ -35,7 +35,7 @@ func (c *Copy) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, er
 	if img, err := c.Image.Image(sc); err == nil && key == "" { // of an image from elsewhere, its digest is the key
 		_, key, _ = strings.Cut(img.Digest, ":")
 	}
-	g, err := c.To.look(ctx, c.registry, sc, key, &act)
+	g, err := c.To.look(ctx, c.registry, key, &act)
 	if err != nil {
 		return act, err
 	}

@@ -59,10 +59,7 @@ func (e *Exec) Take(context.Context, pipeline.Scope, pipeline.Held) (pipeline.Ac
 // not moved back to it. Another repository gets a copy.
 func (t Target) take(ctx context.Context, r Registry, c Copier, sc pipeline.Scope, held pipeline.Held) (pipeline.Action, bool, error) {
 	var act pipeline.Action
-	tags, err := t.tags(sc)
-	if err != nil {
-		return act, true, err
-	}
+	tags := t.names()
 	g := &goal{repository: t.Repository, tags: tags, missing: tags}
 	g.key, _ = held.Outputs["key"].(string)
 	if held.Release == "" { // nothing is there to take: all of it is promised

@@ -72,22 +72,16 @@ func IsRepository(text string) bool { return repositoryPattern.MatchString(text)
 // written reports whether text has an expression that is still to be evaluated.
 func written(text string) bool { return strings.Contains(text, "${{") }
 
-// tags returns the tags whose conditions hold in sc. Empty ones are left out.
-func (t Target) tags(sc pipeline.Scope) ([]string, error) {
-	var tags []string
+// names returns the tags, without empty ones and each once. Those whose condition
+// is false are not in t: the decoder leaves them out.
+func (t Target) names() []string {
+	var names []string
 	for _, tag := range t.Tags {
-		if !tag.If.IsZero() {
-			if yes, err := tag.If.Eval(sc); err != nil {
-				return nil, &pipeline.Error{Pos: tag.If.Pos, Code: "bad-value", Err: err}
-			} else if yes != true {
-				continue
-			}
-		}
-		if tag.Tag != "" && !slices.Contains(tags, tag.Tag) {
-			tags = append(tags, tag.Tag)
+		if tag.Tag != "" && !slices.Contains(names, tag.Tag) {
+			names = append(names, tag.Tag)
 		}
 	}
-	return tags, nil
+	return names
 }
 
 // outputs are what a stage promises whose image is in a repository.
@@ -109,12 +103,8 @@ type goal struct {
 
 // look finds out what the repository holds for key. A registry that does not
 // answer becomes act.Unchecked, and the goal is planned as if nothing was there.
-func (t Target) look(ctx context.Context, r Registry, sc pipeline.Scope, key string, act *pipeline.Action) (*goal, error) {
-	g := &goal{repository: t.Repository, key: key}
-	var err error
-	if g.tags, err = t.tags(sc); err != nil {
-		return nil, err
-	}
+func (t Target) look(ctx context.Context, r Registry, key string, act *pipeline.Action) (*goal, error) {
+	g := &goal{repository: t.Repository, key: key, tags: t.names()}
 	g.missing = g.tags
 	if key == "" {
 		return g, nil

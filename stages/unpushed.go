@@ -55,7 +55,7 @@ func (b *keptBuild) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Actio
 		return act, err
 	}
 	var asked pipeline.Action // that the registry does not answer keeps nobody from building
-	g, err := b.Push.look(ctx, b.registry, sc, key, &asked)
+	g, err := b.Push.look(ctx, b.registry, key, &asked)
 	if err != nil {
 		return act, err
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,7 +43,7 @@ func TestExamples(t *testing.T) {
 			}
 			var got bytes.Buffer
 			for _, env := range environmentsOf(p) {
-				plan, err := planOffline(t.Context(), p, env)
+				plan, err := planOffline(t.Context(), p, env, "v1.4.2")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -53,6 +54,33 @@ func TestExamples(t *testing.T) {
 			}
 			golden(t, filepath.Join(filepath.Dir(file), "plan.golden"), got.Bytes())
 		})
+	}
+}
+
+// TestUntagged plans the example of release tags at a commit without one: what
+// would be an error there is not evaluated.
+func TestUntagged(t *testing.T) {
+	const file = "../../examples/release/slipway.yaml"
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := parseOffline(file, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := planOffline(t.Context(), p, pipeline.Environment{}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tags []string
+	for _, e := range plan.Steps[0].Effects {
+		if e.Verb == "tag" {
+			tags = append(tags, e.Object)
+		}
+	}
+	if want := []string{"ghcr.io/acme/greeter:main"}; !slices.Equal(tags, want) {
+		t.Errorf("got %q, want %q", tags, want)
 	}
 }
 
@@ -77,9 +105,9 @@ func environmentsOf(p *pipeline.Pipeline) []pipeline.Environment {
 	return p.Environments
 }
 
-// planOffline plans p at a commit that is tagged v1.4.2, with some value for
-// each secret.
-func planOffline(ctx context.Context, p *pipeline.Pipeline, env pipeline.Environment) (*pipeline.Plan, error) {
+// planOffline plans p at a commit that has the tag, with some value for each
+// secret.
+func planOffline(ctx context.Context, p *pipeline.Pipeline, env pipeline.Environment, tag string) (*pipeline.Plan, error) {
 	flags := map[string]string{}
 	for _, v := range p.Vars {
 		if v.Type == pipeline.Secret {
@@ -92,7 +120,7 @@ func planOffline(ctx context.Context, p *pipeline.Pipeline, env pipeline.Environ
 	}
 	plan, err := new(engine.Planner).Plan(ctx, p, pipeline.Scope{Environment: env, Facts: map[string]any{
 		"vars": vars, "environment": map[string]any{"name": env.Name, "namespace": env.Namespace},
-		"git":  map[string]any{"sha": strings.Repeat("5294b33", 6)[:40], "short": "5294b33", "branch": "main", "slug": "main", "tag": "v1.4.2", "describe": "v1.4.2", "dirty": false, "epoch": 1},
+		"git":  map[string]any{"sha": strings.Repeat("5294b33", 6)[:40], "short": "5294b33", "branch": "main", "slug": "main", "tag": tag, "describe": "v1.4.2", "dirty": false, "epoch": 1},
 		"ci":   map[string]any{"name": "", "run": "", "url": ""},
 		"dirs": facts.Dirs(p.Dir),
 	}})

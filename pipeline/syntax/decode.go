@@ -20,8 +20,9 @@ import (
 // (it must be there), ",short" (a scalar in place of the mapping means this
 // field), ",secret" (a secret may flow here), ",image" (the Value is an image),
 // ",pushed" (an image that is in a repository), ",any" (the Value keeps the type
-// that YAML gives it; others are text), ",if" (the Value is a bare condition) or
-// ",literal" (no expression may stand here).
+// that YAML gives it; others are text), ",if" (the Value is a bare condition; an
+// entry of a list is left out while it is false) or ",literal" (no expression may
+// stand here).
 type decoder struct {
 	*tree
 	compiler pipeline.Compiler
@@ -232,10 +233,45 @@ func (d *decoder) slice(n *yaml.Node, v reflect.Value, path string, h hint) {
 		return
 	}
 	out := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
-	for i, c := range n.Content {
-		d.decode(c, out.Index(i), fmt.Sprintf("%s[%d]", path, i), h)
+	kept := 0
+	for _, c := range n.Content {
+		if at := fmt.Sprintf("%s[%d]", path, kept); d.wants(c, v.Type().Elem(), at) {
+			d.decode(c, out.Index(kept), at, h)
+			kept++
+		}
 	}
-	v.Set(out)
+	v.Set(out.Slice(0, kept))
+}
+
+// wants reports whether the entry n of a list is part of it: it is not if it has
+// a condition that is false. What else stands in it is not evaluated then, for it
+// may make sense only under that condition. Without a scope every entry is.
+func (d *decoder) wants(n *yaml.Node, entry reflect.Type, path string) bool {
+	if n = resolve(n); d.scope == nil || entry.Kind() != reflect.Struct || n.Kind != yaml.MappingNode {
+		return true
+	}
+	for i := range entry.NumField() {
+		h := hintOf(entry.Field(i))
+		c := child(n, h.key)
+		if !h.cond || c == nil {
+			continue
+		}
+		var cond pipeline.Value
+		d.decode(c, reflect.ValueOf(&cond).Elem(), join(path, h.key), h)
+		if cond.IsZero() {
+			return false // a mistake, which has been reported
+		}
+		got, err := cond.Eval(*d.scope)
+		yes, is := got.(bool)
+		switch {
+		case err != nil:
+			d.unkept(resolve(c), h, err)
+		case !is:
+			d.fail(resolve(c), "wrong-type", "if is %v (want true or false)", got)
+		}
+		return yes
+	}
+	return true
 }
 
 func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string, h hint) {
