@@ -70,6 +70,9 @@ func (e *expression) eval(sc pipeline.Scope, output outputs) (any, error) {
 	}
 	vars["stages"] = stages
 	out, _, err := e.program.Eval(vars)
+	if err != nil && strings.Contains(err.Error(), "cost limit exceeded") {
+		err = errors.New("it is too much work (make it of shorter texts or lists)")
+	}
 	if err != nil {
 		return nil, e.wrap(err)
 	}

@@ -73,7 +73,7 @@ func (c *Compiler) compile(src string, at pipeline.Place, names pipeline.Names) 
 	if issues.Err() != nil {
 		return nil, located(src, at, "wrong-type", issues)
 	}
-	if e.program, err = lang.env.Program(checked, cel.CostLimit(maxCost)); err != nil {
+	if e.program, err = lang.env.Program(checked, cel.CostLimit(maxCost), lang.bounds); err != nil {
 		return nil, fail(0, "bad-expression", err)
 	}
 	e.typ, e.elem = typeOf(checked.OutputType()), pipeline.Any

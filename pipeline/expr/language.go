@@ -26,7 +26,8 @@ type language struct {
 	factory celast.ExprFactory
 	fields  map[string]map[string]*types.Type // fields by type name
 	dashes  []pipeline.ID                     // stages with a dash in their id, the longest first
-	known   sync.Map                          // expressions that have been compiled, by their text
+	bounds  cel.ProgramOption
+	known   sync.Map // expressions that have been compiled, by their text
 }
 
 // language returns the language for names. Making one costs a millisecond, so
@@ -78,6 +79,9 @@ func (c *Compiler) language(names pipeline.Names) (*language, error) {
 	opts = append(opts, cel.CustomTypeAdapter(registry), cel.CustomTypeProvider(provider{registry, l.fields}))
 	l.adapter = registry
 	if l.env, err = cel.NewEnv(opts...); err != nil {
+		return nil, err
+	}
+	if l.bounds, err = bounded(l.env); err != nil {
 		return nil, err
 	}
 	c.names, c.lang = names, l
@@ -175,8 +179,17 @@ func typeOf(t *types.Type) pipeline.Type {
 }
 
 // native turns a CEL value into the Go value that the rest of slipway knows. It
-// is an error if no type of the pipeline language holds it.
+// is an error if no type of the pipeline language holds it, or if it has more
+// than maxParts: a list of CEL may hold the same list many times over.
 func native(v ref.Val) (any, error) {
+	left := maxParts
+	return nativeOf(v, &left)
+}
+
+func nativeOf(v ref.Val, left *int) (any, error) {
+	if *left--; *left < 0 {
+		return nil, fmt.Errorf("value has more than %d elements (make a shorter list)", maxParts)
+	}
 	switch v := v.(type) {
 	case types.String:
 		return string(v), nil
@@ -185,11 +198,11 @@ func native(v ref.Val) (any, error) {
 	case types.Bool:
 		return bool(v), nil
 	case traits.Mapper:
-		return nativeMap(v)
+		return nativeMap(v, left)
 	case traits.Lister:
 		list := []any{}
 		for it := v.Iterator(); it.HasNext() == types.True; {
-			el, err := native(it.Next())
+			el, err := nativeOf(it.Next(), left)
 			if err != nil {
 				return nil, err
 			}
@@ -201,7 +214,7 @@ func native(v ref.Val) (any, error) {
 }
 
 // nativeMap returns a map, or the image that it stands for.
-func nativeMap(m traits.Mapper) (any, error) {
+func nativeMap(m traits.Mapper, left *int) (any, error) {
 	if img, ok := m.Value().(imageMap); ok {
 		return pipeline.ImageRef{Digest: img["digest"].(string), Repository: img["repository"].(string), Tags: img["tags"].([]string)}, nil
 	}
@@ -212,7 +225,7 @@ func nativeMap(m traits.Mapper) (any, error) {
 		if !ok {
 			return nil, fmt.Errorf("key of a map is of type %s (want text)", key.Type().TypeName())
 		}
-		v, err := native(m.Get(key))
+		v, err := nativeOf(m.Get(key), left)
 		if err != nil {
 			return nil, err
 		}

@@ -197,6 +197,7 @@ func (t template) Show(sc pipeline.Scope) string {
 
 func (t template) Eval(sc pipeline.Scope) (any, error) {
 	var b strings.Builder
+	left := maxText
 	for _, p := range t.parts {
 		b.WriteString(p.text)
 		if p.expr == nil {
@@ -206,7 +207,11 @@ func (t template) Eval(sc pipeline.Scope) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		fmt.Fprint(&b, v)
+		text := fmt.Sprint(v)
+		if left -= len(text); left < 0 {
+			return nil, errors.New("expressions make a text of more than 1 MiB (put shorter ones into it)")
+		}
+		b.WriteString(text)
 	}
 	return b.String(), nil
 }
