@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -283,4 +285,47 @@ func FuzzPlan(f *testing.F) {
 			_, _ = new(engine.Planner).Plan(t.Context(), p, pipeline.Scope{Facts: map[string]any{"vars": vars}})
 		}
 	})
+}
+
+// TestBudgets is about memory: the aliases of all files together have one budget,
+// and no broken file of testdata takes more than 256 MiB to be refused.
+func TestBudgets(t *testing.T) {
+	bomb := "x0: &x0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+	for i := 1; i < 5; i++ {
+		bomb += fmt.Sprintf("x%d: &x%d [%s*x%d]\n", i, i, strings.Repeat(fmt.Sprintf("*x%d, ", i-1), 9), i-1)
+	}
+	main := including + "include: [a.yaml, b.yaml, c.yaml]\nstages: {it: {build: {}}}\n"
+	files := map[string]string{"ci/slipway.yaml": main, "ci/a.yaml": bomb, "ci/b.yaml": "", "ci/c.yaml": ""}
+	over := func() bool {
+		_, err := parseFiles(files)
+		var list pipeline.ErrorList
+		return errors.As(err, &list) && slices.ContainsFunc(list, func(e *pipeline.Error) bool {
+			return e.Code == "alias-bomb" && e.Pos.File == filepath.Join("ci", "c.yaml") && strings.Contains(e.Error(), "over all files")
+		})
+	}
+	if over() {
+		t.Error("one file with many aliases is refused")
+	}
+	files["ci/b.yaml"], files["ci/c.yaml"] = bomb, bomb
+	if !over() {
+		t.Error("three files with many aliases pass, of which two take up the budget")
+	}
+
+	broken, err := filepath.Glob("testdata/*.yaml")
+	if err != nil || len(broken) < 50 {
+		t.Fatal("no files", err)
+	}
+	for _, file := range broken {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, _ = parse(file, text)
+		runtime.ReadMemStats(&after)
+		if got := after.TotalAlloc - before.TotalAlloc; got > 256<<20 {
+			t.Errorf("%s takes %d MiB", file, got>>20)
+		}
+	}
 }
