@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"flag"
 	"fmt"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/slipway-ci/slipway/buildkit"
+	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/pipeline"
 	"github.com/slipway-ci/slipway/pipeline/engine"
 	"github.com/slipway-ci/slipway/pipeline/expr"
@@ -106,12 +109,15 @@ func environmentsOf(p *pipeline.Pipeline) []pipeline.Environment {
 }
 
 // planOffline plans p at a commit that has the tag, with some value for each
-// secret.
+// secret, and for each var that has to be set.
 func planOffline(ctx context.Context, p *pipeline.Pipeline, env pipeline.Environment, tag string) (*pipeline.Plan, error) {
 	flags := map[string]string{}
 	for _, v := range p.Vars {
-		if v.Type == pipeline.Secret {
+		switch {
+		case v.Type == pipeline.Secret:
 			flags[v.Name] = "example of a secret"
+		case v.Default == nil && !v.Optional:
+			flags[v.Name] = "v1.4"
 		}
 	}
 	vars, err := p.Resolve(env, pipeline.Outside{Flags: flags})
@@ -148,13 +154,65 @@ func golden(t *testing.T, file string, got []byte) {
 
 var fence = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
 
-// TestDocs parses every pipeline that README and docs show.
+// TestDocs parses and plans every pipeline that README and docs show, for each of
+// its environments, in a world where every folder that it names is.
 func TestDocs(t *testing.T) {
 	for name, block := range blocks(t) {
-		if _, err := parse(name, []byte(block)); err != nil {
+		world := &stagestest.World{Images: map[string]string{"docker.io/library/busybox": "sha256:" + strings.Repeat("b", 64)}}
+		tools := world.Tools()
+		written := new(manifests)
+		for _, m := range pinned.FindAllStringSubmatch(block, -1) {
+			written.images = append(written.images, m[1])
+		}
+		tools.Inputs, tools.Renderer = sources{}, written
+		parser := syntax.Parser{
+			Kinds: stages.Kinds(tools), Compiler: new(expr.Compiler),
+			Read: func(string) ([]byte, error) { return nil, nil }, // an empty file
+		}
+		p, err := parser.Parse(name, []byte(block))
+		if err != nil {
 			t.Errorf("%v\n%s", err, block)
+			continue
+		}
+		for _, env := range environmentsOf(p) {
+			if _, err := planOffline(t.Context(), p, env, "v1.4.2"); err != nil {
+				t.Errorf("%s: environment %q: %v\n%s", name, env.Name, err, block)
+			}
 		}
 	}
+}
+
+// pinned finds the first name in images: of a deploy.
+var pinned = regexp.MustCompile(`images: \{([^:]+):`)
+
+// sources are the folders of builds that docs write about.
+type sources struct{}
+
+// Inputs stand for the words of the spec alone.
+func (sources) Inputs(_ context.Context, spec buildkit.Spec) (buildkit.Inputs, error) {
+	return buildkit.Inputs{Key: fmt.Sprintf("%x", sha256.Sum256(fmt.Append(nil, spec.Context, spec.DockerfileName(), spec.Target)))}, nil
+}
+
+// manifests are those of the deploys that docs write about: whatever the folder is,
+// one Deployment that names the images and every other thing which is mentioned.
+type manifests struct {
+	renderer
+	images []string
+}
+
+// Render makes a container for each image.
+func (a *manifests) Render(context.Context, string) ([]deploy.Object, error) {
+	containers := []any{}
+	for i, image := range a.images {
+		containers = append(containers, map[string]any{"name": fmt.Sprint("c", i), "image": image})
+	}
+	return []deploy.Object{{File: "deployment.yaml", Line: 1, Body: map[string]any{
+		"apiVersion": "apps/v1", "kind": "Deployment",
+		"metadata": map[string]any{"name": "web", "namespace": "shop", "labels": map[string]any{"tier": "front"}},
+		"spec": map[string]any{"replicas": 1, "template": map[string]any{"spec": map[string]any{
+			"containers": containers, "imagePullSecrets": []any{map[string]any{"name": "pull"}, map[string]any{"name": "db"}},
+		}}},
+	}}}, nil
 }
 
 // blocks returns the pipelines that README and docs show, by where they stand. A
