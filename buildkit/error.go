@@ -60,6 +60,26 @@ func (e *RegistryError) Error() string {
 
 func (e *RegistryError) Unwrap() error { return e.Err }
 
+// A HeldError says that a tag may not be moved to another image.
+type HeldError struct {
+	Ref    string // with the tag
+	Digest string // what it stands for
+}
+
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("%s is immutable, and stands for another image: %s (push under another tag)", e.Ref, Short(e.Digest))
+}
+
+// A GitError says that a git repository could not be read.
+type GitError struct {
+	URL string
+	Err error // git's own words, or what kept us from asking it
+}
+
+func (e *GitError) Error() string { return "git repository " + e.URL + ": " + e.Err.Error() }
+
+func (e *GitError) Unwrap() error { return e.Err }
+
 // A HostError says that this machine cannot build, and what would let it.
 type HostError struct {
 	What string // what is missing
@@ -97,6 +117,9 @@ func (e *LockError) Error() string {
 // What a build may miss: a file at the Dockerfile's path, the folder of the
 // context. Errors that wrap them say what was looked for, and where.
 var (
+	// ErrNoPath reports that a command did not leave what is to be taken.
+	ErrNoPath = errors.New("the command left no such file or folder")
+
 	ErrNoDockerfile = errors.New("no Dockerfile")
 	ErrNoContext    = errors.New("no folder")
 )

@@ -52,3 +52,15 @@ func Short(digest string) string {
 	}
 	return hex[:min(12, len(hex))]
 }
+
+// A Statement is something that was said about an image when it was built: an
+// in-toto statement about its provenance, or what it is made of.
+//
+// See https://github.com/in-toto/attestation.
+type Statement struct {
+	Digest    string // of its text
+	Size      int64  // bytes
+	MediaType string
+	Predicate string // such as https://slsa.dev/provenance/v1
+	Platform  string // which of an image's platforms it is about; empty if it has one
+}

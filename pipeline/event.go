@@ -35,6 +35,7 @@ const (
 	EventWarning  EventType = "warning"  // Text is about File and Line
 	EventProgress EventType = "progress" // Done of Total, for Task
 	EventOutput   EventType = "output"   // a promise was kept: Task=Text
+	EventTest     EventType = "test"     // Task is a test that ended with Status, Text is why
 	EventVerdict  EventType = "verdict"  // Task is a workload, Text what became of it
 	EventRetry    EventType = "retry"    // an attempt failed; another follows
 	EventFinish   EventType = "finish"   // a step, or the run, ended with Status

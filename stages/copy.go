@@ -14,8 +14,7 @@ type Copy struct {
 	Image pipeline.Value `yaml:"image,required,image" doc:"The image to copy: of a stage, or a reference."`
 	To    Target         `yaml:"to,required" doc:"Where the image goes."`
 
-	registry Registry
-	copier   Copier
+	tools Tools
 }
 
 // Outputs implements [pipeline.Outputter].
@@ -29,13 +28,13 @@ func (c *Copy) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, er
 	var act pipeline.Action
 	var err error
 	key := keyOf(sc, c.Image)
-	if c.Image, err = settled(ctx, c.registry, sc, c.Image, &act); err != nil {
+	if c.Image, err = settled(ctx, c.tools.Registry, sc, c.Image, &act); err != nil {
 		return act, err
 	}
 	if img, err := c.Image.Image(sc); err == nil && key == "" { // of an image from elsewhere, its digest is the key
 		_, key, _ = strings.Cut(img.Digest, ":")
 	}
-	g, err := c.To.look(ctx, c.registry, key, &act)
+	g, err := c.To.look(ctx, c.tools.Registry, sc, key, &act)
 	if err != nil {
 		return act, err
 	}
@@ -46,28 +45,19 @@ func (c *Copy) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, er
 		if len(g.missing) == 0 {
 			return act, nil
 		}
-		act.Do = func(ctx context.Context, env *pipeline.Env) error {
-			_, err := c.copier.Copy(ctx, g.there, g.repository, g.missing, progress(env))
-			return err
-		}
-		return act, nil
 	}
-	act.Builds = c.Image.Type() == pipeline.Image && c.Image.Expr() != nil // the builder has it
+	act.Builds = g.there.Digest == "" && c.Image.Type() == pipeline.Image && c.Image.Expr() != nil // the builder has it
 	act.Do = func(ctx context.Context, env *pipeline.Env) error {
-		ref, err := c.Image.Image(env.Scope)
-		if err != nil {
-			return err
+		img := g.there
+		if img.Digest == "" {
+			ref, err := c.Image.Image(env.Scope)
+			if err != nil {
+				return err
+			}
+			img = image(ref)
 		}
-		put := c.registry.Push
-		if ref.Repository != "" {
-			put = c.copier.Copy
-		}
-		img, err := put(ctx, image(ref), g.repository, g.all(), progress(env))
-		if err != nil {
-			return err
-		}
-		g.keep(env, img)
-		return nil
+		_, err := g.bring(ctx, env, c.tools, img)
+		return err
 	}
 	return act, nil
 }

@@ -5,9 +5,9 @@
 // # Owns
 //
 // The meaning of each kind, and the interfaces through which it reaches the
-// world: [Inputs], [Builder], [Registry], [Executor], [Memory], [Copier],
-// [Renderer], [Validator], [Cluster], [Rollout], [Keeper], [Jobs],
-// [Prober], [Proxy]. Each is declared in the file that uses it.
+// world: [Inputs], [Builder], [History], [Registry], [Copier], [Dater], [Exporter],
+// [Executor], [Memory], [Renderer], [Validator], [Cluster], [Rollout], [Keeper],
+// [Jobs], [Prober], [Proxy]. Each is declared in the file that uses it.
 //
 // # May touch
 //
@@ -24,10 +24,13 @@ import (
 type Tools struct {
 	Inputs    Inputs
 	Builder   Builder
+	History   History
 	Registry  Registry
 	Executor  Executor
 	Memory    Memory
 	Copier    Copier
+	Dater     Dater
+	Exporter  Exporter
 	Renderer  Renderer
 	Validator Validator
 	Cluster   Cluster
@@ -43,13 +46,13 @@ type Tools struct {
 func Kinds(t Tools) []pipeline.Kind {
 	return []pipeline.Kind{
 		{Name: "build", Summary: "build an image from a Dockerfile, and push it", New: func() pipeline.Planner {
-			return &Build{inputs: t.Inputs, builder: t.Builder, registry: t.Registry, copier: t.Copier}
+			return &Build{tools: t}
 		}},
 		{Name: "exec", Summary: "run a command in an image", New: func() pipeline.Planner {
 			return new(Exec).With(t)
 		}},
 		{Name: "copy", Summary: "put an image into a repository", New: func() pipeline.Planner {
-			return &Copy{registry: t.Registry, copier: t.Copier}
+			return &Copy{tools: t}
 		}},
 		{Name: "render", Summary: "write manifests with the digests of images to a file", New: func() pipeline.Planner {
 			return &Render{renderer: t.Renderer, validator: t.Validator, registry: t.Registry}

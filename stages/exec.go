@@ -35,8 +35,9 @@ type Exec struct {
 	Workdir string                    `yaml:"workdir" doc:"Folder to run in. Default: the image's own."`
 	User    string                    `yaml:"user" doc:"Who runs it, by name or number. Default: the image's own."`
 	Env     map[string]pipeline.Value `yaml:"env,secret" doc:"Environment variables. Secrets may stand here."`
-	Network string                    `yaml:"network" enum:"none,host" doc:"Which network the command has: none, or that of the builder's host. Default: none."`
-	Cache   bool                      `yaml:"cache" doc:"Don't run again what has succeeded with the same image, words and environment."`
+	Network string                    `yaml:"network" enum:"none,host,private" doc:"Which network the command has: none, that of the builder's host, or one of its own. Default: none."`
+	Cache   bool                      `yaml:"cache" doc:"Don't run again what has succeeded with the same image, words, files and environment."`
+	Around  `yaml:",inline"`
 
 	In             string     `yaml:"in" enum:"builder,cluster" doc:"Where it runs: in the builder, or as a Job in the environment's namespace. Default: builder."`
 	EnvFrom        []Source   `yaml:"envFrom" doc:"Secrets and ConfigMaps of the namespace that become environment variables. For in: cluster."`
@@ -44,6 +45,7 @@ type Exec struct {
 	Resources      *Resources `yaml:"resources" doc:"What it needs of a node. For in: cluster."`
 	Rerun          bool       `yaml:"rerun" doc:"Run also what has succeeded with the same content. For in: cluster."`
 
+	inputs   Inputs
 	executor Executor
 	memory   Memory
 	registry Registry
@@ -58,9 +60,8 @@ func (e *Exec) Check() []error {
 	if e.Script != "" && len(e.Command) > 0 {
 		errs = append(errs, &pipeline.FieldError{Field: "script", Code: "two-commands", Err: errors.New("command is set, too (want one of them)")})
 	}
-	if e.Network != "" && e.Network != "none" && e.Network != "host" && !written(e.Network) {
-		errs = append(errs, &pipeline.FieldError{Field: "network", Code: "bad-value", Err: errors.New("network is neither none nor host" + pipeline.Nearest(e.Network, []string{"none", "host"}))})
-	}
+	errs = append(errs, oneOf("network", e.Network, "none", "host", "private")...)
+	errs = append(errs, e.check()...)
 	return append(errs, e.checkCluster()...)
 }
 
@@ -75,7 +76,8 @@ func (e *Exec) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, er
 	if e.Image, err = settled(ctx, e.registry, sc, e.Image, &act); err != nil {
 		return act, err
 	}
-	key, err := e.key(sc)
+	act.Effects = append(act.Effects, e.writes()...)
+	key, err := e.key(ctx, sc)
 	if err != nil {
 		return act, err
 	}
@@ -84,13 +86,16 @@ func (e *Exec) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, er
 		if err != nil {
 			return act, err
 		}
-		if done {
+		if done && e.left(sc.Dir) {
 			return pipeline.Action{Notes: []string{"cached: it has succeeded with the same image and command"}}, nil
 		}
 	}
 	act.Do = func(ctx context.Context, env *pipeline.Env) error {
 		cmd, err := e.command(env.Scope)
 		if err != nil {
+			return err
+		}
+		if err := e.around(env, &cmd); err != nil {
 			return err
 		}
 		if err := e.executor.Exec(ctx, cmd, progress(env)); err != nil || key == "" {
@@ -121,7 +126,7 @@ func (e *Exec) image(sc pipeline.Scope) string {
 // key returns the sha256 over all that can change how the command ends, or ""
 // when it may not be cached or something is not known yet. Of secrets, only the
 // names count.
-func (e *Exec) key(sc pipeline.Scope) (string, error) {
+func (e *Exec) key(ctx context.Context, sc pipeline.Scope) (string, error) {
 	if !e.Cache {
 		return "", nil
 	}
@@ -138,7 +143,12 @@ func (e *Exec) key(sc pipeline.Scope) (string, error) {
 		Image, Script, Workdir, User, Network string
 		Command                               []string
 		Env                                   map[string]string
-	}{1, img, e.Script, e.Workdir, e.User, e.Network, nil, map[string]string{}}
+		Around                                []string
+	}{2, img, e.Script, e.Workdir, e.User, e.Network, nil, map[string]string{}, nil}
+	var err error
+	if in.Around, err = e.counts(ctx, e.inputs, sc); err != nil {
+		return "", err
+	}
 	for _, v := range e.Command {
 		text, err := v.Text(sc)
 		if err != nil {
@@ -198,6 +208,7 @@ func (e *Exec) command(sc pipeline.Scope) (buildkit.Command, error) {
 // With returns e with the tools it needs.
 func (e *Exec) With(t Tools) *Exec {
 	e.executor, e.memory, e.registry = t.Executor, t.Memory, t.Registry
+	e.inputs = t.Inputs
 	e.cluster, e.jobs, e.rollout = t.Cluster, t.Jobs, t.Rollout
 	return e
 }

@@ -68,12 +68,17 @@ func checkOperation(op any, field string, bad func(field, format string, args ..
 	body, _ := op.(map[string]any)
 	verb, _ := body["op"].(string)
 	path, _ := body["path"].(string)
+	unknown := false
 	for key := range body {
 		switch key {
 		case "op", "path", "value", "from":
 		default:
+			unknown = true
 			bad(field+"."+key, "an operation has no %s%s (want op, path, value or from)", key, pipeline.Nearest(key, []string{"op", "path", "value", "from"}))
 		}
+	}
+	if unknown {
+		return // what is missing may only be misspelt
 	}
 	switch verb {
 	case "add", "replace", "test":

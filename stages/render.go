@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 
 	"github.com/slipway-ci/slipway/pipeline"
 )
@@ -78,32 +76,4 @@ func (r *Render) mode() fs.FileMode {
 		return 0o600
 	}
 	return 0o644
-}
-
-// read returns a file below dir; links that lead out of it are not followed.
-func read(dir, name string) ([]byte, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	return root.ReadFile(name)
-}
-
-// replace writes a file below dir whole or not at all: under another name first.
-// A link in its place is replaced, and one on the way out of dir is not followed.
-func replace(dir, name string, text []byte, mode fs.FileMode) error {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return err
-	}
-	tmp := filepath.Join(filepath.Dir(name), ".slipway-"+filepath.Base(name))
-	if err := root.WriteFile(tmp, text, mode); err != nil {
-		return errors.Join(err, root.Remove(tmp))
-	}
-	return root.Rename(tmp, name)
 }

@@ -19,13 +19,13 @@ var (
 // be built again if anything that runs needs it.
 func (b *Build) Take(ctx context.Context, sc pipeline.Scope, held pipeline.Held) (pipeline.Action, bool, error) {
 	if b.Push != nil {
-		return b.Push.take(ctx, b.registry, b.copier, sc, held)
+		return b.Push.take(ctx, b.tools, sc, held)
 	}
 	act := pipeline.Action{Lazy: true, Builds: true, Outputs: map[string]pipeline.Value{
 		"image":  pipeline.Promise(sc.Step, "image", pipeline.Image),
 		"digest": pipeline.Promise(sc.Step, "digest", pipeline.String),
 	}}
-	act.Effects = []pipeline.Effect{b.effect()}
+	act.Effects = []pipeline.Effect{b.effect(buildkit.Spec{Dockerfile: b.Dockerfile.Path, Inline: b.Dockerfile.Inline})}
 	if key, ok := held.Outputs["key"].(string); ok {
 		act.Outputs["key"] = pipeline.Known(key)
 	}
@@ -45,7 +45,7 @@ func (b *Build) Take(ctx context.Context, sc pipeline.Scope, held pipeline.Held)
 // Take takes the image that an earlier run copied, and copies on from there where
 // it belongs elsewhere now.
 func (c *Copy) Take(ctx context.Context, sc pipeline.Scope, held pipeline.Held) (pipeline.Action, bool, error) {
-	return c.To.take(ctx, c.registry, c.copier, sc, held)
+	return c.To.take(ctx, c.tools, sc, held)
 }
 
 // Take does not run again in the builder what has ended well for the same images.
@@ -57,9 +57,9 @@ func (e *Exec) Take(context.Context, pipeline.Scope, pipeline.Held) (pipeline.Ac
 // take plans with the image that an earlier run put into a repository. If that
 // is the one where it belongs, it gets the tags that it had not; those it had are
 // not moved back to it. Another repository gets a copy.
-func (t Target) take(ctx context.Context, r Registry, c Copier, sc pipeline.Scope, held pipeline.Held) (pipeline.Action, bool, error) {
+func (t Target) take(ctx context.Context, tools Tools, sc pipeline.Scope, held pipeline.Held) (pipeline.Action, bool, error) {
 	var act pipeline.Action
-	tags := t.names()
+	tags := t.names(sc)
 	g := &goal{repository: t.Repository, tags: tags, missing: tags}
 	g.key, _ = held.Outputs["key"].(string)
 	if held.Release == "" { // nothing is there to take: all of it is promised
@@ -71,7 +71,7 @@ func (t Target) take(ctx context.Context, r Registry, c Copier, sc pipeline.Scop
 	if !ok || ref.Repository == "" {
 		return act, false, nil
 	}
-	if there, err := g.lookup(ctx, r, ref.Repository+"@"+ref.Digest, &act); err != nil {
+	if there, err := g.lookup(ctx, tools.Registry, ref.Repository+"@"+ref.Digest, &act); err != nil {
 		return act, true, err
 	} else if there.Digest == "" && len(act.Unchecked) == 0 {
 		return act, true, pipeline.Stalef("release %s has %s@%s, which is no longer in the registry (run the pipeline again, so that it makes a new release)", held.Release, ref.Repository, ref.Digest)
@@ -82,7 +82,7 @@ func (t Target) take(ctx context.Context, r Registry, c Copier, sc pipeline.Scop
 	} else {
 		act.Effects = append(act.Effects, pipeline.Effect{Verb: "copy", Object: t.Repository, Detail: "from " + ref.Repository})
 	}
-	if err := g.without(ctx, r, &act); err != nil {
+	if err := g.without(ctx, tools.Registry, &act); err != nil {
 		return act, true, err
 	}
 	act.Notes = []string{buildkit.Short(ref.Digest) + " of release " + held.Release}
@@ -95,7 +95,7 @@ func (t Target) take(ctx context.Context, r Registry, c Copier, sc pipeline.Scop
 			if ref.Repository != t.Repository && g.key != "" {
 				put = append(put, buildkit.KeyTag(g.key))
 			}
-			_, err := c.Copy(ctx, image(ref), t.Repository, put, progress(env))
+			_, err := tools.Copier.Copy(ctx, image(ref), t.Repository, put, progress(env))
 			return err
 		}
 	}

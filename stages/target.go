@@ -2,6 +2,7 @@ package stages
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -32,6 +33,7 @@ type Copier interface {
 type Target struct {
 	Repository string `yaml:"repository,required,short" doc:"Such as ghcr.io/acme/web, without a tag."`
 	Tags       []Tag  `yaml:"tags" doc:"Names that people use for the image. Empty ones are left out."`
+	Immutable  bool   `yaml:"immutable" doc:"A tag that stands for another image is an error, and not moved."`
 }
 
 // A Tag is a name for an image, perhaps only under a condition.
@@ -50,10 +52,7 @@ var (
 func (t Target) check(field string) []error {
 	var errs []error
 	if !written(t.Repository) && !repositoryPattern.MatchString(t.Repository) {
-		errs = append(errs, &pipeline.FieldError{
-			Field: field + ".repository", Code: "bad-reference",
-			Err: fmt.Errorf("%q is no repository (want one such as ghcr.io/acme/web, without a tag)", t.Repository),
-		})
+		errs = append(errs, badRepository(field+".repository", t.Repository))
 	}
 	for i, tag := range t.Tags {
 		if !written(tag.Tag) && tag.Tag != "" && !tagPattern.MatchString(tag.Tag) {
@@ -69,16 +68,24 @@ func (t Target) check(field string) []error {
 // IsRepository reports whether text is the name of a repository, without a tag.
 func IsRepository(text string) bool { return repositoryPattern.MatchString(text) }
 
+func badRepository(field, text string) error {
+	return &pipeline.FieldError{
+		Field: field, Code: "bad-reference",
+		Err: fmt.Errorf("%q is no repository (want one such as ghcr.io/acme/web, without a tag)", text),
+	}
+}
+
 // written reports whether text has an expression that is still to be evaluated.
 func written(text string) bool { return strings.Contains(text, "${{") }
 
 // names returns the tags, without empty ones and each once. Those whose condition
-// is false are not in t: the decoder leaves them out.
-func (t Target) names() []string {
+// is false are not in t: the decoder leaves them out. One that names the commit
+// would lie of a tree with changes that no commit holds: it gets "-dirty".
+func (t Target) names(sc pipeline.Scope) []string {
 	var names []string
 	for _, tag := range t.Tags {
-		if tag.Tag != "" && !slices.Contains(names, tag.Tag) {
-			names = append(names, tag.Tag)
+		if name := honest(sc, tag.Tag); name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
 	return names
@@ -95,6 +102,8 @@ func (t Target) outputs() map[string]pipeline.Type {
 // A goal is a Target in one scope: what should be there, and what is.
 type goal struct {
 	repository string
+	immutable  bool
+	dated      bool // the repository has to say when the image was built
 	tags       []string
 	key        string         // of the image that should be there; empty while unknown
 	there      buildkit.Image // what the repository holds for the key; zero if nothing
@@ -103,8 +112,8 @@ type goal struct {
 
 // look finds out what the repository holds for key. A registry that does not
 // answer becomes act.Unchecked, and the goal is planned as if nothing was there.
-func (t Target) look(ctx context.Context, r Registry, key string, act *pipeline.Action) (*goal, error) {
-	g := &goal{repository: t.Repository, key: key, tags: t.names()}
+func (t Target) look(ctx context.Context, r Registry, sc pipeline.Scope, key string, act *pipeline.Action) (*goal, error) {
+	g := &goal{repository: t.Repository, immutable: t.Immutable, key: key, tags: t.names(sc)}
 	g.missing = g.tags
 	if key == "" {
 		return g, nil
@@ -119,9 +128,13 @@ func (t Target) look(ctx context.Context, r Registry, key string, act *pipeline.
 		if err != nil {
 			return nil, err
 		}
-		if at.Digest != img.Digest {
-			g.missing = append(g.missing, tag)
+		if at.Digest == img.Digest {
+			continue
 		}
+		if t.Immutable && at.Digest != "" {
+			return nil, &buildkit.HeldError{Ref: g.repository + ":" + tag, Digest: at.Digest}
+		}
+		g.missing = append(g.missing, tag)
 	}
 	g.there.Tags = g.tags
 	return g, nil
@@ -172,6 +185,58 @@ func (g *goal) all() []string {
 		return g.tags
 	}
 	return append(slices.Clone(g.tags), buildkit.KeyTag(g.key))
+}
+
+// bring brings an image to where it should be: from the builder, or from another
+// repository. What is there already only gets the tags that it misses.
+func (g *goal) bring(ctx context.Context, env *pipeline.Env, t Tools, img buildkit.Image) (buildkit.Image, error) {
+	tags, put := g.all(), t.Registry.Push
+	if img.Repository != "" {
+		put = t.Copier.Copy
+	}
+	if g.there.Digest != "" {
+		if tags = g.missing; len(tags) == 0 {
+			return g.there, nil
+		}
+	}
+	if err := g.free(ctx, t.Registry, img); err != nil {
+		return img, err
+	}
+	at, err := put(ctx, img, g.repository, tags, progress(env))
+	if err != nil {
+		return img, err
+	}
+	if g.there.Digest != "" {
+		return g.there, nil
+	}
+	if g.dated {
+		if err := t.Dater.Date(ctx, at, g.key); err != nil {
+			return at, err
+		}
+	}
+	g.keep(env, at)
+	return at, nil
+}
+
+// free makes sure that no tag which may not be moved would be.
+func (g *goal) free(ctx context.Context, r Registry, img buildkit.Image) error {
+	if !g.immutable {
+		return nil
+	}
+	for _, tag := range g.missing {
+		ref := g.repository + ":" + tag
+		at, err := r.Resolve(ctx, ref)
+		if errors.Is(err, buildkit.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if at.Digest != img.Digest {
+			return &buildkit.HeldError{Ref: ref, Digest: at.Digest}
+		}
+	}
+	return nil
 }
 
 // keep keeps the promises of an image that is in its repository now.

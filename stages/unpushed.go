@@ -42,20 +42,18 @@ type keptBuild struct{ Build }
 
 // Plan builds what the repository does not hold.
 func (b *keptBuild) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, error) {
-	kept := b.Build
-	kept.Push = nil
-	if b.Push == nil {
-		act, err := kept.Plan(ctx, sc)
+	if b.Cache.Mode = "none"; b.Push == nil { // a cache is written to as a repository is
+		act, err := b.Build.Plan(ctx, sc)
 		act.Lazy = false // it is checked for its own sake
 		return act, err
 	}
 	act := pipeline.Action{Builds: true}
-	spec, key, err := kept.spec(ctx, sc, &act)
+	spec, key, err := b.spec(ctx, sc, &act)
 	if err != nil {
 		return act, err
 	}
 	var asked pipeline.Action // that the registry does not answer keeps nobody from building
-	g, err := b.Push.look(ctx, b.registry, key, &asked)
+	g, err := b.Push.look(ctx, b.tools.Registry, sc, key, &asked)
 	if err != nil {
 		return act, err
 	}
@@ -67,11 +65,9 @@ func (b *keptBuild) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Actio
 	}
 	delete(act.Outputs, "ref") // there is none
 	act.Notes = append(act.Notes, "not pushed to "+g.repository)
-	act.Effects = []pipeline.Effect{kept.effect()}
-	act.Do = func(ctx context.Context, env *pipeline.Env) error {
-		_, err := kept.build(ctx, env, spec)
-		return err
-	}
+	act.Effects = []pipeline.Effect{b.effect(spec)}
+	kept := &product{Build: &b.Build, spec: spec, key: key}
+	act.Do = kept.do
 	return act, nil
 }
 

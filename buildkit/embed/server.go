@@ -144,7 +144,9 @@ func (s *server) control(life context.Context) error {
 			"dockerfile.v0": forwarder.NewGatewayForwarder(workers.Infos(), dockerfile.Build),
 			"gateway.v0":    images,
 		},
-		CacheManager: s.keys,
+		CacheManager:              s.keys,
+		ResolveCacheExporterFuncs: cacheExporters(sessions, s.cfg.PlainHTTP),
+		ResolveCacheImporterFuncs: cacheImporters(sessions, s.work.ContentStore(), s.cfg.PlainHTTP),
 		// RUN has the host's network anyway. Who asks for it by name is asked by solve.
 		Entitlements:   append([]string{"network.host"}, s.cfg.Entitlements...),
 		HistoryDB:      history,

@@ -66,7 +66,7 @@ func newWorker(ctx context.Context, cfg config, s *store, running *runs) (*base.
 	return base.NewWorker(ctx, base.WorkerOpt{
 		ID:               id,
 		Root:             s.dir,
-		Labels:           map[string]string{wlabel.Executor: "oci", wlabel.Snapshotter: s.name},
+		Labels:           map[string]string{wlabel.Executor: "oci", wlabel.Snapshotter: s.name, wlabel.Network: "host"},
 		Platforms:        archutil.SupportedPlatforms(true),
 		MetadataStore:    refs,
 		NetworkProviders: networks,

@@ -16,9 +16,17 @@ import (
 var errChanged = errors.New("it changes while it is read (build when nothing writes to the context)")
 
 // treeDigest returns a digest over the files of a context that are sent, how
-// many there are, folders not counted, and how many bytes they have.
-func treeDigest(ctx context.Context, root *os.Root, filter *filter) (sum [32]byte, files int, bytes int64, err error) {
+// many there are, folders not counted, and how many bytes they have. Each is told
+// of every file and link, and of a digest over what it is; it may be nil.
+func (r *Reader) treeDigest(ctx context.Context, root *os.Root, filter *filter, each func(path string, sum []byte)) (sum [32]byte, files int, bytes int64, err error) {
 	e := newEncoder("slipway context")
+	look := r.look(root.Name())
+	tell := func(f file, what string) {
+		if each != nil {
+			one := sha256.Sum256([]byte(f.mode.String() + " " + what))
+			each(f.path, one[:])
+		}
+	}
 	w := walker{filter: filter, visit: func(ctx context.Context, f file) error {
 		switch f.mode.Type() {
 		case fs.ModeDir:
@@ -27,9 +35,10 @@ func treeDigest(ctx context.Context, root *os.Root, filter *filter) (sum [32]byt
 		case fs.ModeSymlink:
 			files++
 			e.field("link", f.path, f.link)
+			tell(f, f.link)
 			return nil
 		}
-		content, n, err := contentDigest(ctx, f)
+		content, n, err := look.digest(ctx, f)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // deleted since it was seen: as if it had never been there
 		}
@@ -39,14 +48,16 @@ func treeDigest(ctx context.Context, root *os.Root, filter *filter) (sum [32]byt
 		files++
 		bytes += n
 		e.field("file", f.path, f.mode.String(), string(content[:]))
+		tell(f, string(content[:]))
 		return nil
 	}}
-	err = w.walk(ctx, root)
+	if err = w.walk(ctx, root); err == nil {
+		look.keep()
+	}
 	return e.sum(), files, bytes, err
 }
 
 // contentDigest returns the digest of a regular file's content and its length.
-// A cache by path, inode, size and times belongs here, in front of readDigest.
 func contentDigest(ctx context.Context, f file) (sum [32]byte, n int64, err error) {
 	for range 3 {
 		sum, n, err = readDigest(ctx, f)

@@ -24,10 +24,12 @@ type dockerfile struct {
 
 // readDockerfile reads and parses the Dockerfile of a spec.
 func readDockerfile(root *os.Root, spec buildkit.Spec) (*dockerfile, error) {
-	d := &dockerfile{name: spec.DockerfileName()}
+	d := &dockerfile{name: spec.FileName(), text: []byte(spec.Inline)}
 	var err error
-	if d.text, err = readSmall(root, d.name); err != nil {
-		return nil, dockerfileError(spec, err)
+	if spec.Inline == "" {
+		if d.text, err = readSmall(root, d.name); err != nil {
+			return nil, dockerfileError(spec, err)
+		}
 	}
 	result, err := parser.Parse(bytes.NewReader(d.text))
 	if err != nil {

@@ -21,32 +21,38 @@ import (
 const scratch = "scratch"
 
 // images returns the external images that the spec's target needs on any of its
-// platforms, and the line that names each. Its rules are those of BuildKit's
+// platforms, and the line that names each; and the one of them that it is built
+// on, if it is the same on all. Its rules are those of BuildKit's
 // dockerfile2llb, which cannot be asked without the images' own configuration.
 // What an ONBUILD of a base brings is not seen; the base's digest stands for it.
-func (d *dockerfile) images(spec buildkit.Spec, set platformSet) (map[string]int, error) {
+func (d *dockerfile) images(spec buildkit.Spec, set platformSet) (_ map[string]int, base string, _ error) {
 	contexts := map[string]bool{}
 	for name := range spec.Contexts {
 		contexts[familiar(name)] = true
 	}
-	images := map[string]int{}
+	images, bases := map[string]int{}, map[string]bool{}
 	if ref, line := d.frontend(spec); slices.Contains(spec.Allow, ref) {
 		images[ref] = line
 	}
 	for _, p := range set.targets {
 		g := graph{dockerfile: d, contexts: contexts, images: images}
 		if err := g.load(spec, set.builder, p); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		target, err := g.target(spec.Target)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		if err := g.need(target); err != nil {
-			return nil, err
+			return nil, "", err
+		}
+		bases[g.root(target)] = true
+	}
+	if len(bases) == 1 {
+		for base = range bases {
 		}
 	}
-	return images, nil
+	return images, base, nil
 }
 
 // frontend returns the image that a Dockerfile names to be read by, and the
@@ -128,6 +134,24 @@ func (g *graph) target(name string) (int, error) {
 		return 0, fmt.Errorf("%w %q in %s (target: is one of: %s)", ErrNoTarget, name, g.name, strings.Join(stages, ", "))
 	}
 	return i, nil
+}
+
+// root returns the image that a stage is built on; empty for scratch and for a
+// named context.
+func (g *graph) root(i int) string {
+	for {
+		if s := g.stages[i]; s.Name != "" && g.contexts[familiar(s.Name)] {
+			return ""
+		}
+		if g.base[i] < 0 {
+			break
+		}
+		i = g.base[i]
+	}
+	if from := g.froms[i]; from != scratch && !g.contexts[familiar(from)] {
+		return from
+	}
+	return ""
 }
 
 // need adds the images of a stage and of all stages that it uses.

@@ -189,7 +189,7 @@ func TestKeyChanges(t *testing.T) {
 		"platform":               spec(func(s *buildkit.Spec) { s.Platforms = []string{"linux/s390x"} }),
 		"two platforms":          spec(func(s *buildkit.Spec) { s.Platforms = []string{"linux/s390x", "linux/arm64"} }),
 		"order of platforms":     spec(func(s *buildkit.Spec) { s.Platforms = []string{"linux/arm64", "linux/s390x"} }),
-		"epoch":                  spec(func(s *buildkit.Spec) { s.Epoch = 1 }),
+		"epoch":                  spec(func(s *buildkit.Spec) { s.Result.Epoch = 1 }),
 		"secret":                 spec(func(s *buildkit.Spec) { s.Secrets = map[string]string{"npm": "x"} }),
 		"secret of another id":   spec(func(s *buildkit.Spec) { s.Secrets = map[string]string{"pip": "x"} }),
 		"context":                spec(func(s *buildkit.Spec) { s.Contexts = map[string]buildkit.Context{"base": {Key: "1"}} }),

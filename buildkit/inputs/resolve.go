@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/distribution/reference"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
 )
 
 // resolve returns the digest of each image, by its name. All images that cannot
@@ -49,11 +51,41 @@ func (r *Reader) lookup(ctx context.Context, ref string) (string, error) {
 	if r.Resolve == nil {
 		return "", ErrNoResolver
 	}
-	digest, err := r.Resolve(ctx, ref)
-	if err == nil && digest == "" {
-		err = errors.New("it was found without a digest")
+	return r.bases.once(ctx, ref, func() (string, error) {
+		digest, err := r.Resolve(ctx, ref)
+		if err == nil && digest == "" {
+			err = errors.New("it was found without a digest")
+		}
+		return digest, err
+	})
+}
+
+// lookups are what a Reader has found out about images. One name stands for one
+// digest for as long as the Reader lives, whatever many builds name it.
+type lookups struct {
+	flight singleflight.Group
+	known  sync.Map // digest by reference
+}
+
+// once returns what find returned when it last succeeded. Whoever waits for
+// another's find, which was canceled, finds it alone.
+func (l *lookups) once(ctx context.Context, ref string, find func() (string, error)) (string, error) {
+	for {
+		digest, err, shared := l.flight.Do(ref, func() (any, error) {
+			if known, ok := l.known.Load(ref); ok {
+				return known, nil
+			}
+			digest, err := find()
+			if err == nil {
+				l.known.Store(ref, digest)
+			}
+			return digest, err
+		})
+		if shared && errors.Is(err, context.Canceled) && ctx.Err() == nil {
+			continue
+		}
+		return digest.(string), err
 	}
-	return digest, err
 }
 
 // pinned returns the digest within a reference, or nothing.
@@ -66,6 +98,24 @@ func pinned(ref string) string {
 		return d.Digest().String()
 	}
 	return ""
+}
+
+// full returns a reference with its registry and tag, and without its digest.
+func full(ref string) string {
+	named, err := reference.ParseNormalizedNamed(ref)
+	if err != nil {
+		return ""
+	}
+	name := reference.TrimNamed(named)
+	if t, ok := named.(reference.Tagged); ok {
+		if tagged, err := reference.WithTag(name, t.Tag()); err == nil {
+			return tagged.String()
+		}
+	}
+	if _, ok := named.(reference.Digested); ok {
+		return name.String()
+	}
+	return reference.TagNameOnly(name).String()
 }
 
 // one returns the errors there are, and the error itself if it is the only one.

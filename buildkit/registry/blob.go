@@ -78,6 +78,9 @@ func (t *transfer) bring(ctx context.Context, d descriptor, from []repository, p
 	if t.near != nil {
 		from = append([]repository{*t.near}, from...)
 	}
+	if len(from) == 0 {
+		from = t.origins(ctx, d.Digest)
+	}
 	var start *url.URL
 	if len(from) > 0 {
 		var mounted bool
@@ -86,6 +89,28 @@ func (t *transfer) bring(ctx context.Context, d descriptor, from []repository, p
 		}
 	}
 	return true, t.upload(ctx, d, start, p)
+}
+
+// Origins is a [Content] that knows from which repositories it got a blob, such
+// as a layer of a base.
+type Origins interface {
+	Origins(ctx context.Context, digest string) []string
+}
+
+// origins returns the repositories of the same registry that a blob came from.
+func (t *transfer) origins(ctx context.Context, digest string) []repository {
+	known, ok := t.client.Content.(Origins)
+	if _, fresh := t.from.(built); !ok || !fresh {
+		return nil
+	}
+	var all []repository
+	for _, text := range known.Origins(ctx, digest) {
+		r, err := t.client.repository(text)
+		if err == nil && r.RegistryStr() == t.repo.RegistryStr() && r.RepositoryStr() != t.repo.RepositoryStr() {
+			all = append(all, r)
+		}
+	}
+	return all
 }
 
 // acquire waits for a place among the transfers of a Client.

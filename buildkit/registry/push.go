@@ -43,6 +43,9 @@ func (c *Client) bring(ctx context.Context, img buildkit.Image, from source, nea
 	if err := t.manifest(ctx, root); err != nil {
 		return buildkit.Image{}, c.fault(ctx, repo, to+"@"+img.Digest, err)
 	}
+	if err := t.beside(ctx, root); err != nil {
+		return buildkit.Image{}, c.fault(ctx, repo, to+"@"+img.Digest, err)
+	}
 	for _, tag := range tags {
 		if err := t.tag(ctx, root, tag); err != nil {
 			return buildkit.Image{}, c.fault(ctx, repo, to+":"+tag, err)
@@ -76,6 +79,25 @@ func (t *transfer) watch(p buildkit.Progress) {
 	if t.report != nil {
 		t.report(p)
 	}
+}
+
+// beside brings up what lies beside the image: what was said of it when it was
+// built, or what refers to it where it comes from.
+func (t *transfer) beside(ctx context.Context, root descriptor) error {
+	if from, ok := t.from.(pushed); ok {
+		if from.repo.String() == t.repo.String() {
+			return nil
+		}
+		return t.follow(ctx, from.repo, root.Digest)
+	}
+	if said, ok := t.client.Content.(Statements); !ok || len(said.Statements(root.Digest)) == 0 {
+		return nil
+	}
+	d, err := t.client.headManifest(ctx, t.repo, root.Digest, transport.PushScope)
+	if err != nil {
+		return err
+	}
+	return t.attach(ctx, d)
 }
 
 // manifest brings a manifest or index up, after all that it names.

@@ -51,6 +51,9 @@ func isBuiltin(ref string) bool {
 // checkAllowed refuses what the Dockerfile may use only when the pipeline says
 // so, and shows the line.
 func checkAllowed(spec buildkit.Spec, dockerfile []byte) error {
+	if need := entitlements.EntitlementNetworkHost.String(); spec.Run.Network == "host" && !slices.Contains(spec.Allow, need) {
+		return refused(spec, dockerfile, 0, "network: host needs %s (add it to allow: to let it)", need)
+	}
 	s := syntaxOf(spec, dockerfile)
 	if s.ref != "" && !isBuiltin(s.ref) && !slices.Contains(spec.Allow, s.ref) {
 		return refused(spec, dockerfile, s.line, "frontend %s would run as a program that decides what is built (add it to allow: to let it)", s.ref)
@@ -86,7 +89,7 @@ func entitlementOf(flag string) string {
 
 func refused(spec buildkit.Spec, dockerfile []byte, line int, format string, args ...any) error {
 	return &buildkit.SolveError{
-		File:   spec.DockerfileName(),
+		File:   spec.FileName(),
 		Line:   line,
 		Source: sourceLine(dockerfile, line),
 		Err:    fmt.Errorf(format, args...),

@@ -17,6 +17,7 @@ import (
 	gateway "github.com/moby/buildkit/frontend/gateway/client"
 	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/session/secrets/secretsprovider"
+	"github.com/moby/buildkit/session/sshforward/sshprovider"
 	spb "github.com/moby/buildkit/sourcepolicy/pb"
 	"github.com/moby/buildkit/util/entitlements"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
@@ -48,13 +49,22 @@ func (b *Builder) Build(ctx context.Context, spec buildkit.Spec, watch func(buil
 	if err != nil {
 		return buildkit.Image{}, err
 	}
-	opt, err := b.solveOpt(ctx, spec, src)
+	f := newFollower(spec, watch)
+	opt, err := b.solveOpt(ctx, spec, src, func(err error) {
+		f.say(buildkit.Progress{Warning: &buildkit.Warning{Text: cacheLeftOut + err.Error()}})
+	})
 	if err != nil {
 		return buildkit.Image{}, err
 	}
-	f := newFollower(spec, watch)
 	res, err := c.Solve(ctx, nil, opt, f.start())
 	f.wait()
+	if err != nil && cacheRefused(err) && ctx.Err() == nil {
+		f.say(buildkit.Progress{Warning: &buildkit.Warning{Text: cacheLeftOut + trimmed(err)}})
+		opt.CacheExports, opt.CacheImports = nil, nil
+		f = newFollower(spec, watch)
+		res, err = c.Solve(ctx, nil, opt, f.start())
+		f.wait()
+	}
 	if err != nil {
 		return buildkit.Image{}, f.explain(ctx, err)
 	}
@@ -62,10 +72,26 @@ func (b *Builder) Build(ctx context.Context, spec buildkit.Spec, watch func(buil
 	if err != nil {
 		return buildkit.Image{}, err
 	}
-	if whole, err := b.Has(ctx, img.Digest); err != nil || whole {
-		return img, err
+	whole, err := b.Has(ctx, img.Digest)
+	if err != nil {
+		return buildkit.Image{}, err
 	}
-	return img, b.fetch(ctx, c, opt, spec, watch)
+	again := afterwards(opt)
+	if !whole {
+		if err := b.fetch(ctx, c, again, spec, watch); err != nil {
+			return buildkit.Image{}, err
+		}
+	}
+	return img, b.attest(ctx, c, again, spec, img, watch)
+}
+
+// afterwards returns what a further solve of what was just built is: every step
+// is in the cache by now, and has to be taken from there.
+func afterwards(opt client.SolveOpt) client.SolveOpt {
+	opt.FrontendAttrs = maps.Clone(opt.FrontendAttrs)
+	delete(opt.FrontendAttrs, "no-cache")
+	opt.CacheExports, opt.CacheImports = nil, nil
+	return opt
 }
 
 // fetch makes the builder get layers of the base that nothing needed so far:
@@ -93,39 +119,53 @@ func (b *Builder) fetch(ctx context.Context, c *client.Client, opt client.SolveO
 }
 
 // solveOpt says all that a build is, in BuildKit's words.
-func (b *Builder) solveOpt(ctx context.Context, spec buildkit.Spec, src *sources) (client.SolveOpt, error) {
-	epoch := strconv.FormatInt(spec.Epoch, 10)
+func (b *Builder) solveOpt(ctx context.Context, spec buildkit.Spec, src *sources, warn func(error)) (client.SolveOpt, error) {
+	epoch := strconv.FormatInt(spec.Result.Epoch, 10)
 	opt := client.SolveOpt{
 		Frontend:      frontend,
 		FrontendAttrs: map[string]string{"filename": spec.DockerfileName(), "target": spec.Target},
 		LocalMounts:   map[string]fsutil.FS{"context": src.context, "dockerfile": src.entry},
-		SharedKey:     src.context.digest,
+		SharedKey:     src.digest(),
 		Session:       []session.Attachable{b.auth(), secretsprovider.FromMap(secretBytes(spec.Secrets))},
-		Exports: []client.ExportEntry{{
-			Type: client.ExporterImage,
-			Attrs: map[string]string{
-				string(exptypes.OptKeyPush):             "false",
-				string(exptypes.OptKeyOCITypes):         "true",
-				string(exptypes.OptKeyRewriteTimestamp): "true",
-				string(exptypes.OptKeySourceDateEpoch):  epoch,
-			},
-		}},
+		Exports:       []client.ExportEntry{{Type: client.ExporterImage, Attrs: exported(spec, epoch)}},
+		CacheExports:  b.cacheOptions(spec.Cache.To, warn),
+		CacheImports:  b.cacheOptions(spec.Cache.From, warn),
 	}
+	attrs := opt.FrontendAttrs
 	for name, value := range spec.Args {
-		opt.FrontendAttrs["build-arg:"+name] = value
+		attrs["build-arg:"+name] = value
 	}
-	opt.FrontendAttrs["build-arg:SOURCE_DATE_EPOCH"] = epoch
+	attrs["build-arg:SOURCE_DATE_EPOCH"] = epoch
+	for name, value := range spec.Result.Labels {
+		attrs["label:"+name] = value
+	}
 	if len(spec.Platforms) > 0 {
-		opt.FrontendAttrs["platform"] = strings.Join(spec.Platforms, ",")
+		attrs["platform"] = strings.Join(spec.Platforms, ",")
 	}
 	if ref := syntaxOf(spec, src.dockerfile).ref; ref == "" || isBuiltin(ref) {
-		opt.FrontendAttrs["cmdline"] = "" // keeps a "# syntax=" line from being pulled and run
-		delete(opt.FrontendAttrs, "build-arg:BUILDKIT_SYNTAX")
+		attrs["cmdline"] = "" // keeps a "# syntax=" line from being pulled and run
+		delete(attrs, "build-arg:BUILDKIT_SYNTAX")
 	}
 	for _, name := range spec.Allow {
 		if _, _, err := entitlements.Parse(name); err == nil {
 			opt.AllowedEntitlements = append(opt.AllowedEntitlements, name)
 		}
+	}
+	ways(attrs, spec.Run)
+	if len(spec.SSH) > 0 {
+		agents, err := sshAgents(spec.SSH)
+		if err != nil {
+			return opt, err
+		}
+		opt.Session = append(opt.Session, agents)
+	}
+	for name, folder := range src.folders {
+		key, err := contextKey(name)
+		if err != nil {
+			return opt, err
+		}
+		mount := "context " + name
+		opt.LocalMounts[mount], attrs[key] = folder, "local:"+mount
 	}
 	if err := b.addContexts(ctx, &opt, spec.Contexts); err != nil {
 		return opt, err
@@ -135,9 +175,71 @@ func (b *Builder) solveOpt(ctx context.Context, spec buildkit.Spec, src *sources
 	return opt, err
 }
 
+// exported says what the image is besides its files.
+func exported(spec buildkit.Spec, epoch string) map[string]string {
+	r := spec.Result
+	attrs := map[string]string{
+		string(exptypes.OptKeyPush):             "false",
+		string(exptypes.OptKeyOCITypes):         "true",
+		string(exptypes.OptKeyRewriteTimestamp): "true",
+		string(exptypes.OptKeySourceDateEpoch):  epoch,
+	}
+	for name, value := range r.Annotations {
+		attrs[exptypes.AnnotationManifestKey(nil, name)] = value
+		if len(spec.Platforms) > 1 {
+			attrs[exptypes.AnnotationIndexKey(name)] = value
+		}
+	}
+	if r.Compression.Type != "" {
+		attrs[string(exptypes.OptKeyLayerCompression)] = r.Compression.Type
+		attrs[string(exptypes.OptKeyForceCompression)] = "true" // else layers of the base keep theirs, or not, as the cache has it
+	}
+	if r.Compression.Level != 0 {
+		attrs[string(exptypes.OptKeyCompressionLevel)] = strconv.Itoa(r.Compression.Level)
+	}
+	return attrs
+}
+
+// ways says how RUN runs.
+func ways(attrs map[string]string, run buildkit.Run) {
+	if run.Network != "" {
+		attrs["force-network-mode"] = run.Network
+	}
+	var limits []string
+	for _, name := range slices.Sorted(maps.Keys(run.Ulimits)) {
+		limits = append(limits, name+"="+run.Ulimits[name])
+	}
+	if len(limits) > 0 {
+		attrs["ulimit"] = strings.Join(limits, ",")
+	}
+	if run.NoCache {
+		attrs["no-cache"] = ""
+	}
+}
+
+// sshAgents offers keys and agents to RUN --mount=type=ssh.
+func sshAgents(ssh map[string]string) (session.Attachable, error) {
+	var agents []sshprovider.AgentConfig
+	for _, id := range slices.Sorted(maps.Keys(ssh)) {
+		a := sshprovider.AgentConfig{ID: id}
+		if ssh[id] != "" {
+			a.Paths = []string{ssh[id]}
+		}
+		agents = append(agents, a)
+	}
+	attachable, err := sshprovider.NewSSHAgentProvider(agents)
+	if err != nil {
+		return nil, fmt.Errorf("ssh: %w (start an agent, or name a key)", err)
+	}
+	return attachable, nil
+}
+
 // addContexts offers earlier images under their names.
 func (b *Builder) addContexts(ctx context.Context, opt *client.SolveOpt, contexts map[string]buildkit.Context) error {
 	for name, from := range contexts {
+		if from.Folder != "" {
+			continue
+		}
 		key, err := contextKey(name)
 		if err != nil {
 			return err

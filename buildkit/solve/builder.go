@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/moby/buildkit/client"
+
+	"github.com/slipway-ci/slipway/buildkit"
 )
 
 // A Builder builds with the buildkitd behind Dial. It dials at the first call
@@ -17,11 +19,17 @@ type Builder struct {
 	// Auth answers who we are at a registry; nil means Docker's configuration.
 	Auth func(ctx context.Context, host string) (Credentials, error)
 
+	// Env looks environment variables up: those with which GitHub's runners say
+	// where their cache is. Nil means that there are none.
+	Env func(name string) (string, bool)
+
 	mu     sync.Mutex
 	conn   *client.Client
 	first  chan net.Conn // holds the connection that was dialled ahead, until gRPC takes it
 	docker dockerConfig
 	others *fleetStore // of a Fleet that it belongs to; nil: it stands alone
+
+	attested map[string][]buildkit.Statement // by digest of the image
 }
 
 // client returns the one client. It dials before gRPC does: gRPC would give up

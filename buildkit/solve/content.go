@@ -6,11 +6,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/content/proxy"
 	"github.com/containerd/containerd/v2/core/images"
 	cerrdefs "github.com/containerd/errdefs"
+	"github.com/containerd/platforms"
 	"github.com/opencontainers/go-digest"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -155,4 +159,36 @@ func (b *Builder) stores(ctx context.Context) (map[string]content.Store, error) 
 	}
 	store, err := b.store(ctx)
 	return map[string]content.Store{storeName: store}, err
+}
+
+func descriptorOf(blob string) ocispecs.Descriptor {
+	return ocispecs.Descriptor{Digest: digest.Digest(blob)}
+}
+
+func formatPlatform(p ocispecs.Platform) string { return platforms.FormatAll(platforms.Normalize(p)) }
+
+// sourceLabel is how containerd notes where a blob came from.
+const sourceLabel = "containerd.io/distribution.source."
+
+// Origins returns the repositories from which the builder pulled a blob.
+func (b *Builder) Origins(ctx context.Context, blob string) []string {
+	store, err := b.store(ctx)
+	if err != nil {
+		return nil
+	}
+	info, err := store.Info(ctx, digest.Digest(blob))
+	if err != nil {
+		return nil
+	}
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(info.Labels)) {
+		host, ok := strings.CutPrefix(name, sourceLabel)
+		if !ok {
+			continue
+		}
+		for _, repository := range strings.Split(info.Labels[name], ",") {
+			all = append(all, host+"/"+repository)
+		}
+	}
+	return all
 }

@@ -23,7 +23,7 @@ func (f *follower) explain(ctx context.Context, err error) error {
 	if grpcerrors.Code(err) == codes.Unavailable {
 		return fmt.Errorf("the builder went away: %w", err)
 	}
-	out := &buildkit.SolveError{File: f.spec.DockerfileName(), Err: reword(err)}
+	out := &buildkit.SolveError{File: f.spec.FileName(), Err: reword(err)}
 	for _, src := range errdefs.Sources(err) {
 		if src.Info == nil || len(src.Ranges) == 0 {
 			continue
@@ -39,7 +39,21 @@ func (f *follower) explain(ctx context.Context, err error) error {
 		out.Vertex = f.names[at]
 		out.Log = f.tails[at].last()
 	}
+	out.Err = f.foreign(out)
 	return out
+}
+
+// foreign adds the cure to the error of a command that is for another machine.
+func (f *follower) foreign(e *buildkit.SolveError) error {
+	const mark = "exec format error"
+	if !strings.Contains(e.Err.Error(), mark) && !strings.Contains(strings.Join(e.Log, "\n"), mark) {
+		return e.Err
+	}
+	what := "its program is not made for this machine"
+	if len(f.spec.Platforms) > 0 {
+		what = "it is for " + strings.Join(f.spec.Platforms, ", ") + ", and this machine cannot run programs of another platform than its own"
+	}
+	return fmt.Errorf("%w: %s (install Debian's qemu-user-static and binfmt-support, build with a --builder of that platform, or cross-compile from FROM --platform=$BUILDPLATFORM)", e.Err, what)
 }
 
 // sourceOf finds the image that could not be had, in the words of BuildKit:

@@ -17,11 +17,13 @@ import (
 	gatewaypb "github.com/moby/buildkit/frontend/gateway/pb"
 	"github.com/moby/buildkit/identity"
 	"github.com/moby/buildkit/session"
+	"github.com/moby/buildkit/session/secrets/secretsprovider"
 	"github.com/moby/buildkit/solver/pb"
 	"github.com/moby/buildkit/util/entitlements"
 	"github.com/moby/buildkit/util/system"
 	"github.com/opencontainers/go-digest"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/tonistiigi/fsutil"
 
 	"github.com/slipway-ci/slipway/buildkit"
 )
@@ -39,7 +41,17 @@ func (b *Builder) Exec(ctx context.Context, cmd buildkit.Command, watch func(bui
 	if err != nil {
 		return err
 	}
-	opt := client.SolveOpt{Internal: true, Session: []session.Attachable{b.auth()}}
+	opt := client.SolveOpt{Internal: true, Session: []session.Attachable{b.auth(), secretsprovider.FromMap(secretBytes(cmd.Files))}}
+	if err := b.ownNetwork(ctx, c, cmd); err != nil {
+		return err
+	}
+	if cmd.Source != nil {
+		files, err := readFolder(ctx, buildkit.Spec{Context: cmd.Source.Folder, Include: cmd.Source.Include})
+		if err != nil {
+			return err
+		}
+		opt.LocalMounts, opt.SharedKey = map[string]fsutil.FS{sourceName: files}, files.digest
+	}
 	if cmd.Network == "host" {
 		opt.AllowedEntitlements = []string{entitlements.EntitlementNetworkHost.String()}
 	}
@@ -82,7 +94,11 @@ func (e *execution) do(ctx context.Context, g gateway.Client) (*gateway.Result, 
 	name := strings.Join(start.Args, " ")
 	began := time.Now()
 	e.say(buildkit.Progress{Vertex: e.vertex.String(), Name: name, Started: began})
-	e.err = e.run(ctx, g, root, start)
+	mounts, err := e.mounts(ctx, g, root)
+	if err != nil {
+		return nil, err
+	}
+	e.err = e.run(ctx, g, mounts, start)
 	end := buildkit.Progress{Vertex: e.vertex.String(), Name: name, Started: began, Completed: time.Now()}
 	if e.err != nil {
 		end.Error = e.err.Error()
@@ -96,16 +112,13 @@ func (e *execution) load(ctx context.Context, g gateway.Client) (gateway.Referen
 	var image ocispecs.Image
 	ref := e.at.ref
 	var opt sourceresolver.Opt
-	var state llb.State
 	name := llb.WithCustomName("load " + buildkit.Short(e.cmd.Image.Digest))
 	if e.at.registry {
 		opt.ImageOpt = &sourceresolver.ResolveImageOpt{}
-		state = llb.Image(ref, name)
 	} else {
 		ref = "docker.io/library/" + ref // a name is wanted; the store is asked by digest
 		store := sourceresolver.ResolveImageConfigOptStore{SessionID: g.BuildOpts().SessionID, StoreID: storeName}
 		opt.OCILayoutOpt = &sourceresolver.ResolveOCILayoutOpt{Store: store}
-		state = llb.OCILayout(ref, llb.OCIStore(store.SessionID, storeName), name)
 	}
 	_, _, text, err := g.ResolveImageConfig(ctx, ref, opt)
 	if err != nil {
@@ -114,7 +127,7 @@ func (e *execution) load(ctx context.Context, g gateway.Client) (gateway.Referen
 	if err := json.Unmarshal(text, &image); err != nil {
 		return nil, image.Config, fmt.Errorf("config of %s: %w", ref, err)
 	}
-	def, err := state.Marshal(ctx)
+	def, err := e.at.state(g.BuildOpts().SessionID, name).Marshal(ctx)
 	if err != nil {
 		return nil, image.Config, err
 	}
@@ -154,14 +167,15 @@ func (e *execution) request(config ocispecs.ImageConfig) (gateway.StartRequest, 
 	return r, nil
 }
 
-// run starts the container, waits for it, and takes it away.
-func (e *execution) run(ctx context.Context, g gateway.Client, root gateway.Reference, start gateway.StartRequest) error {
-	req := gateway.NewContainerRequest{
-		NetMode: pb.NetMode_NONE,
-		Mounts:  []gateway.Mount{{Dest: "/", MountType: pb.MountType_BIND, Ref: root}},
-	}
-	if e.cmd.Network == "host" {
+// run starts the container, waits for it, takes from it what it shall leave, and
+// takes it away.
+func (e *execution) run(ctx context.Context, g gateway.Client, mounts []gateway.Mount, start gateway.StartRequest) error {
+	req := gateway.NewContainerRequest{NetMode: pb.NetMode_NONE, Mounts: mounts}
+	switch e.cmd.Network {
+	case "host":
 		req.NetMode = pb.NetMode_HOST
+	case "private":
+		req.NetMode = pb.NetMode_UNSET
 	}
 	ctr, err := g.NewContainer(ctx, req)
 	if err != nil {
@@ -182,9 +196,12 @@ func (e *execution) run(ctx context.Context, g gateway.Client, root gateway.Refe
 	var exit *gatewaypb.ExitError
 	if errors.As(err, &exit) {
 		log := e.lines()
-		return &buildkit.ExitError{Code: exitCode(exit, log), Log: log}
+		err = &buildkit.ExitError{Code: exitCode(exit, log), Log: log}
 	}
-	return err
+	if ctx.Err() != nil {
+		return err
+	}
+	return errors.Join(err, e.take(ctx, ctr))
 }
 
 // exitCode gives a command that could not be started the code that a shell

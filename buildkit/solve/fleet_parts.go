@@ -83,13 +83,14 @@ func (f *Fleet) buildParts(ctx context.Context, spec buildkit.Spec, parts [][]st
 	if err := group.Wait(); err != nil {
 		return buildkit.Image{}, err
 	}
-	return f.join(ctx, spec.Platforms, images)
+	return f.join(ctx, spec, images)
 }
 
 // join makes the index that one builder would have made of all platforms: the
 // same bytes, so the digest does not tell how many there were. It lies with us;
 // what it names, with the builders.
-func (f *Fleet) join(ctx context.Context, wanted []string, images []buildkit.Image) (buildkit.Image, error) {
+func (f *Fleet) join(ctx context.Context, spec buildkit.Spec, images []buildkit.Image) (buildkit.Image, error) {
+	wanted := spec.Platforms
 	var all []ocispecs.Descriptor
 	for _, img := range images {
 		found, err := f.manifestsOf(ctx, img)
@@ -111,6 +112,7 @@ func (f *Fleet) join(ctx context.Context, wanted []string, images []buildkit.Ima
 	slices.SortStableFunc(all, func(a, b ocispecs.Descriptor) int { return rank(a) - rank(b) })
 	raw, err := json.MarshalIndent(ocispecs.Index{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispecs.MediaTypeImageIndex, Manifests: all,
+		Annotations: spec.Result.Annotations,
 	}, "", "  ")
 	if err != nil {
 		return buildkit.Image{}, err

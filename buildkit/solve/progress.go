@@ -66,6 +66,9 @@ func (f *follower) observe(s *client.SolveStatus) {
 	defer f.mu.Unlock()
 	for _, v := range s.Vertexes {
 		f.names[v.Digest] = v.Name
+		if w := cacheFault(v); w != nil && v.Completed != nil {
+			f.watch(buildkit.Progress{Vertex: v.Digest.String(), Name: v.Name, Warning: w})
+		}
 		f.watch(buildkit.Progress{
 			Vertex:    v.Digest.String(),
 			Name:      v.Name,
@@ -106,7 +109,7 @@ func (f *follower) amount(st *client.VertexStatus) buildkit.Progress {
 func (f *follower) warning(w *client.VertexWarning) *buildkit.Warning {
 	out := &buildkit.Warning{Text: string(w.Short), URL: w.URL}
 	if w.SourceInfo != nil {
-		out.File = f.spec.DockerfileName()
+		out.File = f.spec.FileName()
 	}
 	if len(w.Range) > 0 {
 		out.Line = int(w.Range[0].Start.Line)

@@ -3,11 +3,15 @@ package solve
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/moby/patternmatcher/ignorefile"
 
@@ -17,19 +21,42 @@ import (
 // sources are the files of a build.
 type sources struct {
 	dockerfile []byte
-	entry      *tree // holds the Dockerfile, and ignore rules that say nothing
-	context    *tree // what COPY and ADD can reach
+	entry      *tree            // holds the Dockerfile, and ignore rules that say nothing
+	context    *tree            // what COPY and ADD can reach
+	folders    map[string]*tree // named contexts that are folders, by name
 }
 
 func readSources(ctx context.Context, spec buildkit.Spec) (*sources, error) {
 	name := spec.DockerfileName()
-	dockerfile, err := os.ReadFile(filepath.Join(spec.Context, filepath.FromSlash(name)))
+	src := &sources{dockerfile: []byte(spec.Inline), folders: map[string]*tree{}}
+	var err error
+	if spec.Inline == "" {
+		src.dockerfile, err = os.ReadFile(filepath.Join(spec.Context, filepath.FromSlash(name)))
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("no %s in %s (set dockerfile: to its path): %w", name, spec.Context, err)
 	}
 	if err != nil {
 		return nil, err
 	}
+	if src.context, err = readFolder(ctx, spec); err != nil {
+		return nil, err
+	}
+	for name, c := range spec.Contexts {
+		if c.Folder == "" {
+			continue
+		}
+		if src.folders[name], err = readFolder(ctx, buildkit.Spec{Context: c.Folder}); err != nil {
+			return nil, err
+		}
+	}
+	// The rules are applied; the frontend must neither look for them nor apply them again.
+	src.entry = memoryTree(map[string][]byte{name: src.dockerfile, name + ".dockerignore": []byte("#\n")})
+	return src, nil
+}
+
+// readFolder reads what is sent of a folder.
+func readFolder(ctx context.Context, spec buildkit.Spec) (*tree, error) {
 	rules, err := ignoreRules(spec)
 	if err != nil {
 		return nil, err
@@ -39,12 +66,17 @@ func readSources(ctx context.Context, spec buildkit.Spec) (*sources, error) {
 	if err != nil {
 		return nil, fmt.Errorf("context %s: %w", spec.Context, err)
 	}
-	return &sources{
-		dockerfile: dockerfile,
-		// The rules are applied; the frontend must neither look for them nor apply them again.
-		entry:   memoryTree(map[string][]byte{name: dockerfile, name + ".dockerignore": []byte("#\n")}),
-		context: files,
-	}, nil
+	return files, nil
+}
+
+// digest is one over all that can be sent.
+func (s *sources) digest() string {
+	h := sha256.New()
+	fmt.Fprintln(h, s.context.digest)
+	for _, name := range slices.Sorted(maps.Keys(s.folders)) {
+		fmt.Fprintf(h, "%q %s\n", name, s.folders[name].digest)
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // ignoreRules returns the lines of the ignore file that counts.

@@ -57,6 +57,7 @@ type flags struct {
 	isolated                       bool
 	builders                       []string
 	builderCert                    solve.Certificate
+	rebuild                        bool
 }
 
 // main runs one command and returns the exit code.
@@ -167,6 +168,7 @@ func (a *app) planFlags(c *cobra.Command) *cobra.Command {
 	f.StringVarP(&a.flags.environment, "environment", "e", "", "where to go: one of the file's environments")
 	_ = c.RegisterFlagCompletionFunc("environment", a.completeEnvironment)
 	f.StringSliceVar(&a.flags.only, "only", nil, "these stages and what they need")
+	f.BoolVar(&a.flags.rebuild, "rebuild", false, "build all images, also those that a registry holds for the same inputs")
 	f.StringSliceVar(&a.flags.skip, "skip", nil, "leave out these stages, and what needs them")
 	a.clusterFlags(c)
 	return a.registryFlags(c)

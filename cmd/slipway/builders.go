@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -28,6 +29,7 @@ type builder interface {
 	stages.Builder
 	stages.Executor
 	registry.Content
+	Files(ctx context.Context, img buildkit.Image, w io.Writer, watch func(buildkit.Progress)) error
 	Close() error
 }
 
@@ -82,13 +84,16 @@ func (a *app) remotes() ([]*solve.Member, error) {
 // addBuilders gives a world what it builds with.
 func (a *app) addBuilders(w *world) {
 	members, err := a.remotes()
+	for _, m := range members {
+		m.Env = a.env
+	}
 	switch {
 	case err != nil: // was said before any command ran
 		w.builder = &solve.Builder{Dial: func(context.Context) (net.Conn, error) { return nil, err }}
 		return
 	case len(members) == 0:
 		own := newSolver(w.state, a.flags.isolated, a.flags.plainHTTP, a.waiting, a.log())
-		b := &solve.Builder{Dial: own.Dial}
+		b := &solve.Builder{Dial: own.Dial, Env: a.env}
 		w.members = []*solve.Member{{Name: w.state, Builder: b}}
 		w.builder, w.close = b, []func() error{b.Close, own.Close}
 		return

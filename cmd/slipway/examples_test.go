@@ -190,8 +190,15 @@ type sources struct{}
 
 // Inputs stand for the words of the spec alone.
 func (sources) Inputs(_ context.Context, spec buildkit.Spec) (buildkit.Inputs, error) {
-	return buildkit.Inputs{Key: fmt.Sprintf("%x", sha256.Sum256(fmt.Append(nil, spec.Context, spec.DockerfileName(), spec.Target)))}, nil
+	key := fmt.Sprintf("%x", sha256.Sum256(fmt.Append(nil, spec.Context, spec.Git, spec.DockerfileName(), spec.Target)))
+	return buildkit.Inputs{Key: key, Context: spec.Context, Contexts: spec.Contexts}, nil
 }
+
+// Parts are none.
+func (sources) Parts(context.Context, buildkit.Spec) (buildkit.Parts, error) { return nil, nil }
+
+// Folder stands for the folder's name.
+func (sources) Folder(_ context.Context, dir string, _ []string) (string, error) { return dir, nil }
 
 // manifests are those of the deploys that docs write about: whatever the folder is,
 // one Deployment that names the images and every other thing which is mentioned.

@@ -20,12 +20,12 @@ const (
 	exitChanges     = 2  // changes are pending, with --detailed-exitcode
 	exitUsage       = 3  // the file or the flags are wrong
 	exitBuild       = 4  // a build or exec failed
-	exitRegistry    = 5  // a registry is down or refuses
+	exitRegistry    = 5  // a registry, or a git repository, is down or refuses
 	exitCluster     = 6  // a cluster is unreachable, forbids, or is not the one that is meant
 	exitRollout     = 7  // a rollout failed
 	exitRolledBack  = 8  // a rollout failed, and what ran before runs again
 	exitVerify      = 9  // what runs does not do what it should
-	exitStale       = 10 // a release or plan is missing or stale, or the cluster is no longer what the plan was made for, or is to stay as it is
+	exitStale       = 10 // a release or plan is missing or stale, or the cluster is no longer what the plan was made for, or is to stay as it is, or an immutable tag is taken
 	exitLocked      = 11 // something else holds the lock
 	exitCannotBuild = 12 // this machine cannot build
 	exitTimeout     = 124
@@ -57,6 +57,8 @@ func exitCode(err error) int {
 		machine  *buildkit.HostError
 		lock     *buildkit.LockError
 		registry *buildkit.RegistryError
+		git      *buildkit.GitError
+		taken    *buildkit.HeldError
 		solve    *buildkit.SolveError
 		exit     *buildkit.ExitError
 		job      *deploy.JobError
@@ -92,7 +94,7 @@ func exitCode(err error) int {
 		return exitVerify
 	case errors.As(err, &back):
 		return exitRolledBack
-	case errors.As(err, &registry):
+	case errors.As(err, &registry), errors.As(err, &git):
 		return exitRegistry
 	case errors.As(err, &solve) && host.IsFull(solve.Err): // the builder's disk, not what a command wrote to
 		return exitBroken
@@ -105,7 +107,7 @@ func exitCode(err error) int {
 			return exitUsage
 		}
 		return exitRollout
-	case errors.As(err, &moved):
+	case errors.As(err, &moved), errors.As(err, &taken):
 		return exitStale
 	case errors.As(err, &cluster):
 		return exitCluster

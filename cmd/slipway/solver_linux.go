@@ -14,9 +14,9 @@ import (
 	"github.com/slipway-ci/slipway/buildkit/solve"
 )
 
-// newSolver returns a solver of our own.
+// newSolver returns a solver of our own. What a build may ask of it, allow: says.
 func newSolver(state string, isolated bool, plainHTTP []string, waiting func(*buildkit.LockError), log *slog.Logger) solver {
-	return &embed.Solver{State: state, Isolated: isolated, PlainHTTP: plainHTTP, Waiting: waiting, Log: log}
+	return &embed.Solver{State: state, Isolated: isolated, PlainHTTP: plainHTTP, Waiting: waiting, Log: log, Entitlements: []string{"security.insecure"}}
 }
 
 // playPart plays the part in which this binary was started by itself, if it was.

@@ -25,7 +25,7 @@ const everything = `slipway: v1
 name: shop
 vars:
   registry: {default: r.example/shop, env: SHOP, pattern: '[a-z./]+', description: where}
-  level: {type: string, required: true, oneOf: [debug, info]}
+  grade: {type: string, required: true, oneOf: [debug, info]}
   copies: {type: int, default: 2, min: 1, max: 3}
   token: {type: secret, env: NPM_TOKEN}
 environments:
@@ -37,6 +37,23 @@ defaults:
 stages:
   base:
     description: what others are built on
+    build:
+      context: base
+      dockerfile: {inline: FROM scratch}
+      ssh: {own: agent}
+      allow: [network.host]
+      network: host
+      ulimits: {nofile: "1:2"}
+      noCache: true
+      labels: {A: a}
+      annotations: {A: a}
+      compression: {type: zstd, level: 3}
+      epoch: commit
+      cache: {from: [{type: registry, ref: r.example/c}, {type: local, path: x, mode: max}], to: [{type: gha, scope: x}]}
+      attest: {provenance: max, sbom: r.example/scanner:1}
+      reuse: {allowed: true, repository: r.example/main, maxAge: 24h}
+      output: [{type: oci, path: o.tar, name: "n:1"}]
+  late:
     build: {context: base, dockerfile: D, target: t, include: [x], secrets: {npm: "${{ vars.token }}"}}
   svc:
     matrix: {svc: [cart, web], include: [{svc: cart, port: 80}], exclude: [{svc: web}], max: 9}
@@ -44,11 +61,13 @@ stages:
     build:
       contexts: {base: "${{ stages.base.image }}"}
       args: {PORT: "${{ matrix.port }}"}
-      push: {repository: "${{ vars.registry }}/${{ matrix.svc }}", tags: [{tag: v1, if: "vars.level == 'info'"}]}
+      cache: {mode: auto, repository: r.example/cache}
+      dockerfile: {path: D}
+      push: {repository: "${{ vars.registry }}/${{ matrix.svc }}", immutable: true, tags: [{tag: v1, if: "vars.grade == 'info'"}]}
   unit:
     needs: [{stage: svc, cell: cart, optional: true}]
     always: true
-    exec: {image: "${{ stages.base.image }}", command: [x], workdir: /w, user: u, env: {E: e}, network: none, cache: true}
+    exec: {image: "${{ stages.base.image }}", command: [x], workdir: /w, user: u, env: {E: e}, network: none, cache: true, source: {path: ., include: [x], mount: /w}, secrets: {t: "${{ vars.token }}"}, artifacts: [{from: /o, to: o}], junit: /j.xml}
   scripted:
     exec: {image: "${{ stages.svc['cart'].image }}", script: run}
   publish:
@@ -58,7 +77,7 @@ stages:
     render: {kustomize: k, to: out.yaml, images: {base: "${{ stages.publish.image }}"}}
   rollout:
     needs: [files]
-    deploy: {kustomize: k, images: {svc: "${{ stages.svc['cart'].image }}"}, namespace: n, name: it, onFailure: rollback, patches: [{target: {kind: K, name: n, group: g, version: v1, namespace: n, labelSelector: a=b}, patch: [{op: replace, path: /spec/x, value: "${{ vars.copies }}"}]}], secrets: {db: {type: Opaque, data: {P: "${{ vars.token }}"}}}}
+    deploy: {kustomize: k, images: {svc: "${{ stages.svc['cart'].image }}"}, namespace: n, name: it, onFailure: rollback, patches: [{target: {kind: K, name: n, group: g, version: v1, namespace: n, labelSelector: a=b}, patch: [{op: replace, "path": /spec/x, value: "${{ vars.copies }}"}]}], secrets: {db: {type: Opaque, data: {P: "${{ vars.token }}"}}}}
   smoke:
     needs: [rollout]
     verify:
@@ -83,7 +102,7 @@ stages:
     verify: {exec: {image: "${{ stages.base.image }}"}}
 release: {repository: r.example/shop/releases}
 outputs:
-  ref: ${{ stages.publish.ref }} ${{ stages.svc['cart'].ref }} ${{ vars.registry }} ${{ vars.level }}
+  address: ${{ stages.publish.ref }} ${{ stages.svc['cart'].ref }} ${{ vars.registry }} ${{ vars.grade }}
 `
 
 // TestTypos misspells every key of the examples, one at a time: that is one

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/user"
 	"path/filepath"
+	"strings"
 
 	"k8s.io/klog/v2"
 
+	"github.com/slipway-ci/slipway/buildkit"
 	"github.com/slipway-ci/slipway/buildkit/inputs"
 	"github.com/slipway-ci/slipway/buildkit/registry"
 	"github.com/slipway-ci/slipway/buildkit/solve"
@@ -43,8 +46,10 @@ func (a *app) world() *world {
 	a.addBuilders(w)
 	w.images = &registry.Client{PlainHTTP: a.flags.plainHTTP, Content: w.builder, Log: a.log()}
 	w.cluster = &kube.Cluster{Kubeconfig: a.flags.kubeconfig, Context: a.flags.context, Namespace: a.flags.namespace, TakeFrom: a.flags.takeFrom, Log: a.log()}
+	memory := &inputs.Memory{Dir: filepath.Join(state, "passed")}
+	docker, _ := a.env("DOCKER_HOST")
 	w.tools = stages.Tools{
-		Inputs: &inputs.Reader{Resolve: func(ctx context.Context, ref string) (string, error) {
+		Inputs: &inputs.Reader{State: filepath.Join(state, "inputs"), Resolve: func(ctx context.Context, ref string) (string, error) {
 			img, err := w.images.Resolve(ctx, ref)
 			return img.Digest, err
 		}},
@@ -52,7 +57,10 @@ func (a *app) world() *world {
 		Executor:  w.builder,
 		Registry:  w.images,
 		Copier:    w.images,
-		Memory:    &inputs.Memory{Dir: filepath.Join(state, "passed")},
+		Memory:    memory,
+		History:   memory,
+		Dater:     w.images,
+		Exporter:  exporter{w.builder, w.images, &registry.Engine{Host: docker}},
 		Renderer:  new(renderer),
 		Validator: &schema.Validator{Version: a.flags.kubeVersion, Ask: w.cluster.Version},
 		Cluster:   identified{w.cluster},
@@ -65,6 +73,9 @@ func (a *app) world() *world {
 	}
 	if a.flags.noPush { // asking the cluster for its version would reach it
 		w.tools.Validator = &schema.Validator{Version: a.flags.kubeVersion}
+	}
+	if a.flags.rebuild {
+		w.tools.Registry = rebuilding{w.images}
 	}
 	return w
 }
@@ -96,6 +107,31 @@ func (*renderer) Patch(objs []deploy.Object, patches []deploy.Patch) ([]deploy.O
 
 // Encode implements [stages.Renderer].
 func (*renderer) Encode(objs []deploy.Object) ([]byte, error) { return kustomize.Encode(objs) }
+
+// exporter joins those who hand out images: the builder knows files, the client
+// archives.
+type exporter struct {
+	builder
+	images *registry.Client
+	*registry.Engine
+}
+
+// Archive implements [stages.Exporter].
+func (e exporter) Archive(ctx context.Context, img buildkit.Image, name string, w io.Writer) error {
+	return e.images.Archive(ctx, img, name, w)
+}
+
+// rebuilding is a registry that holds no image for any inputs, so that all are
+// built.
+type rebuilding struct{ *registry.Client }
+
+// Resolve implements [stages.Registry].
+func (r rebuilding) Resolve(ctx context.Context, ref string) (buildkit.Image, error) {
+	if strings.Contains(ref, ":"+buildkit.KeyTag("")) {
+		return buildkit.Image{}, fmt.Errorf("%s: %w", ref, buildkit.ErrNotFound)
+	}
+	return r.Client.Resolve(ctx, ref)
+}
 
 // identified is a cluster that is written to only if it is the one that is meant.
 type identified struct{ *kube.Cluster }

@@ -60,6 +60,8 @@ func Line(ev pipeline.Event) string {
 		return fmt.Sprintf("%s: %s", at, text)
 	case pipeline.EventWarning:
 		return fmt.Sprintf("%s: warning: %s%s", at, where(ev), text)
+	case pipeline.EventTest:
+		return fmt.Sprintf("%s: test %s %s: %s%s", at, task, ev.Status, where(ev), text)
 	case pipeline.EventOutput:
 		return fmt.Sprintf("%s → %s = %s", at, task, text)
 	case pipeline.EventVerdict:

@@ -12,11 +12,13 @@
 package stagestest
 
 import (
+	"archive/tar"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -49,12 +51,16 @@ type World struct {
 	Jobs    map[string]deploy.Job    // those that succeeded in the cluster, by namespace and name
 	passed  map[string]bool
 	history map[string][]deploy.Revision // by deployment, the newest first
-	Log     []string                     // every change, in order
+	last    map[string]buildkit.Parts
+	dates   map[string]time.Time
+	loaded  map[string]bool
+	Now     time.Time // when images are built; zero means now
+	Log     []string  // every change, in order
 }
 
 // Tools returns w as the tools of package stages.
 func (w *World) Tools() stages.Tools {
-	return stages.Tools{Inputs: w, Builder: w, Registry: w, Executor: w, Memory: w, Copier: w, Renderer: w, Validator: w, Cluster: w, Rollout: w, Keeper: keeper{w}, Prober: w, Proxy: proxy{w}, Jobs: w}
+	return stages.Tools{Inputs: w, Builder: w, Registry: w, Executor: w, Memory: w, History: w, Copier: w, Dater: w, Exporter: w, Renderer: w, Validator: w, Cluster: w, Rollout: w, Keeper: keeper{w}, Prober: w, Proxy: proxy{w}, Jobs: w}
 }
 
 // did notes a change of the world.
@@ -86,7 +92,108 @@ func (w *World) Inputs(ctx context.Context, spec buildkit.Spec) (buildkit.Inputs
 	}
 	b, err := json.Marshal([]any{spec.Target, spec.Platforms, spec.Args, keys})
 	fmt.Fprintf(sum, "%s", b)
-	return buildkit.Inputs{Key: fmt.Sprintf("%x", sum.Sum(nil))}, errors.Join(err, ctx.Err())
+	return buildkit.Inputs{Key: fmt.Sprintf("%x", sum.Sum(nil)), Context: spec.Context, Contexts: spec.Contexts}, errors.Join(err, ctx.Err())
+}
+
+// Parts implements [stages.Inputs]: one part for each file, arg and context.
+func (w *World) Parts(_ context.Context, spec buildkit.Spec) (buildkit.Parts, error) {
+	parts := buildkit.Parts{}
+	for name, value := range spec.Args {
+		parts["arg "+name] = value
+	}
+	for name, c := range spec.Contexts {
+		parts["context "+name] = c.Key
+	}
+	return parts, filepath.WalkDir(spec.Context, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		rel, _ := filepath.Rel(spec.Context, path)
+		parts["file "+filepath.ToSlash(rel)] = fmt.Sprintf("%x", sha256.Sum256(text))
+		return err
+	})
+}
+
+// Folder implements [stages.Inputs].
+func (w *World) Folder(ctx context.Context, dir string, include []string) (string, error) {
+	parts, err := w.Parts(ctx, buildkit.Spec{Context: dir})
+	return fmt.Sprintf("%x", sha256.Sum256(fmt.Append(nil, parts, include))), err
+}
+
+// Last implements [stages.History].
+func (w *World) Last(name string) (buildkit.Parts, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.last[name], nil
+}
+
+// Note implements [stages.History].
+func (w *World) Note(name string, parts buildkit.Parts) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.last == nil {
+		w.last = map[string]buildkit.Parts{}
+	}
+	w.last[name] = parts
+	return nil
+}
+
+// Built implements [stages.Dater].
+func (w *World) Built(_ context.Context, img buildkit.Image, key string) (time.Time, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.dates[img.Repository+img.Digest+key], nil
+}
+
+// Date implements [stages.Dater].
+func (w *World) Date(_ context.Context, img buildkit.Image, key string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.dates == nil {
+		w.dates = map[string]time.Time{}
+	}
+	when := w.Now
+	if when.IsZero() {
+		when = time.Now()
+	}
+	w.dates[img.Repository+img.Digest+key] = when
+	return nil
+}
+
+// Archive implements [stages.Exporter].
+func (w *World) Archive(_ context.Context, img buildkit.Image, name string, to io.Writer) error {
+	_, err := fmt.Fprintf(to, "%s %s", name, img.Digest)
+	return err
+}
+
+// Files implements [stages.Exporter]: the image has one file.
+func (w *World) Files(_ context.Context, img buildkit.Image, to io.Writer, _ func(buildkit.Progress)) error {
+	t := tar.NewWriter(to)
+	err := t.WriteHeader(&tar.Header{Name: "etc/digest", Mode: 0o644, Size: int64(len(img.Digest))})
+	_, err2 := t.Write([]byte(img.Digest))
+	return errors.Join(err, err2, t.Close())
+}
+
+// Loaded implements [stages.Exporter].
+func (w *World) Loaded(_ context.Context, name string) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.loaded[name], nil
+}
+
+// Load implements [stages.Exporter].
+func (w *World) Load(_ context.Context, archive io.Reader) error {
+	text, err := io.ReadAll(archive)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.loaded == nil {
+		w.loaded = map[string]bool{}
+	}
+	name, _, _ := strings.Cut(string(text), " ")
+	w.loaded[name] = true
+	w.did("load %s", name)
+	return err
 }
 
 // Build "builds" spec: equal inputs have equal digests.
@@ -101,7 +208,7 @@ func (w *World) Build(ctx context.Context, spec buildkit.Spec, watch func(buildk
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for name, c := range spec.Contexts {
-		if !w.built[c.Image.Digest] && c.Image.Repository == "" {
+		if c.Folder == "" && !w.built[c.Image.Digest] && c.Image.Repository == "" {
 			return buildkit.Image{}, fmt.Errorf("context %s: the builder has no image %q", name, c.Image.Digest)
 		}
 	}
