@@ -58,6 +58,9 @@ func (s *Solver) lock(ctx context.Context, dir string) (*lock, error) {
 		file.Close()
 		return nil, err
 	}
+	if err := errors.Join(spend(dir), reserve(dir)); err != nil {
+		return nil, errors.Join(err, l.release())
+	}
 	text, err := json.Marshal(holder{PID: os.Getpid(), Since: time.Now()})
 	if err != nil {
 		return nil, errors.Join(err, l.release())

@@ -176,8 +176,9 @@ func (s *server) shutdown(ctx context.Context) error {
 	}
 	err := errors.Join(s.ctl.Close(), s.disk.close(), sweep(ctx, s.cfg))
 	if s.cfg.Isolated {
-		err = errors.Join(err, empty(s.cfg.Root))
+		return errors.Join(err, empty(s.cfg.Root))
 	}
+	_ = reserve(s.cfg.Root) // the next start tries again
 	return err
 }
 

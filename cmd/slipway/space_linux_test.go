@@ -63,7 +63,9 @@ func TestNoSpaceForState(t *testing.T) {
 
 	out := full(t, s, "48m", `
 slipway run --only test --state "$1"; echo "EXIT $?"
+cat /dev/zero > "$1/fill" 2>/dev/null # not a byte is left
 slipway cache prune --all --state "$1" || exit 1
+rm "$1/fill"
 slipway run --only ok --state "$1" || exit 1
 slipway cache du --state "$1"`)
 	for _, want := range []string{"no space left on device", "EXIT 1", " free of 48 MiB", "slipway cache prune"} {
