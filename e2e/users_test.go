@@ -102,7 +102,7 @@ func TestSeccomp(t *testing.T) {
 			as, r := user.make(t), newRegistry(t)
 			dir := as.write(t, appTree("RUN /bin/busybox grep ^Seccomp: /proc/self/status && /bin/busybox cat /proc/self/uid_map"))
 			call{Dir: dir, Env: []string{"REPOSITORY=" + r.host + "/app"}, Args: []string{"build"}}.
-				start(t, as).end(time.Minute).want(t, 0).says(t, "Seccomp:    2\n", user.ids)
+				start(t, as).end(time.Minute).want(t, 0).says(t, "Seccomp:\t2\n", user.ids)
 		})
 	}
 }

@@ -20,30 +20,31 @@ func TestVerdicts(t *testing.T) {
 		digest string // instead of the image's own
 		edit   edit
 		code   string
+		at     string                 // what stands on the line of the manifest that the verdict names
 		says   []string               // of the verdict, cure and last words
 		shows  func(*corev1.Pod) bool // when a pod first shows it; the verdict follows within 15 s
 	}{
 		{name: "healthy", mode: "serve", code: "proven", says: []string{"2/2 pods run sha256:"}},
 		{
-			name: "crashes", mode: "crash", code: "crash-loop",
+			name: "crashes", mode: "crash", code: "crash-loop", at: "- name: server",
 			says: []string{"container server", "exit code 3", "crashing on purpose"},
 			shows: inFirstContainer(func(s corev1.ContainerStatus) bool {
 				return s.State.Waiting != nil && s.State.Waiting.Reason == "CrashLoopBackOff"
 			}),
 		},
 		{
-			name: "not in the registry", mode: "serve", digest: fakeDigest(1), code: "image-pull",
+			name: "not in the registry", mode: "serve", digest: fakeDigest(1), code: "image-pull", at: "image: web",
 			says: []string{"container server", fakeDigest(1), "not found"},
 			shows: inFirstContainer(func(s corev1.ContainerStatus) bool {
 				return s.State.Waiting != nil && (s.State.Waiting.Reason == "ErrImagePull" || s.State.Waiting.Reason == "ImagePullBackOff")
 			}),
 		},
 		{
-			name: "never ready", mode: "serve", edit: edit{"value: 0s", "value: 1h"}, code: "never-ready",
+			name: "never ready", mode: "serve", edit: edit{"value: 0s", "value: 1h"}, code: "never-ready", at: "readinessProbe:",
 			says: []string{"container server", "statuscode: 503", "readinessProbe"},
 		},
 		{
-			name: "no ConfigMap", mode: "serve", edit: edit{"name: settings}}]", "name: setting}}]"}, code: "bad-config",
+			name: "no ConfigMap", mode: "serve", edit: edit{"name: settings}}]", "name: setting}}]"}, code: "bad-config", at: "- name: server",
 			says: []string{"container server", `configmap "setting" not found`},
 		},
 	} {
@@ -70,8 +71,9 @@ func TestVerdicts(t *testing.T) {
 				return
 			}
 			got.want(t, 7)
-			if !strings.HasSuffix(v.File, "web/web.yaml") || v.Line != 1 {
-				t.Errorf("the verdict is at %s:%d, want web/web.yaml:1", v.File, v.Line)
+			before, _, _ := strings.Cut(healthyWeb, test.at)
+			if line := 1 + strings.Count(before, "\n"); !strings.HasSuffix(v.File, "web/web.yaml") || v.Line != line {
+				t.Errorf("the verdict is at %s:%d, want web/web.yaml:%d", v.File, v.Line, line)
 			}
 			if test.shows == nil {
 				return
