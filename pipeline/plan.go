@@ -30,6 +30,18 @@ func (p *Plan) Unchecked() error {
 	return list.Err()
 }
 
+// Held returns what nobody has approved, as an [ErrorList] with the places of the
+// stages, or nil.
+func (p *Plan) Held() error {
+	var list ErrorList
+	for _, s := range p.Steps {
+		for _, err := range s.Held {
+			list.Add(s.Pos, s.ID, "held", err)
+		}
+	}
+	return list.Err()
+}
+
 // Effects returns how many changes the plan makes.
 func (p *Plan) Effects() int {
 	n := 0
@@ -69,6 +81,10 @@ type Action struct {
 	// Unchecked says what could not be found out while planning: a registry or
 	// cluster that did not answer. A plan may have it; a run begins without.
 	Unchecked []error `json:"-"`
+
+	// Held says which of the effects somebody has to approve who has not. A plan
+	// may have it; a run begins without.
+	Held []error `json:"-"`
 
 	// Preview returns what the stage would hand over, as text, with zeros for
 	// digests that are not known yet. It is nil for stages that have none.

@@ -53,6 +53,7 @@ type Deploy struct {
 	rollout   Rollout
 	keeper    Keeper
 	run       deploy.Run
+	approved  []deploy.Risk
 }
 
 // Check implements [pipeline.Checker].
@@ -112,6 +113,7 @@ func (d *Deploy) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, 
 			return act, err
 		}
 	}
+	act.Held = deploy.Unapproved(changes, d.approved)
 	for _, c := range changes {
 		if c.Op != deploy.Unchanged {
 			act.Effects = append(act.Effects, pipeline.Effect{Verb: string(c.Op), Object: c.Object.String(), Diff: readable(c.Diff)})
@@ -236,6 +238,7 @@ func tell(env *pipeline.Env, v deploy.Verdict) {
 // With returns d with the tools it needs, for those who make one without a file.
 func (d *Deploy) With(t Tools) *Deploy {
 	d.renderer, d.validator, d.registry, d.cluster, d.rollout, d.keeper, d.run = t.Renderer, t.Validator, t.Registry, t.Cluster, t.Rollout, t.Keeper, t.Run
+	d.approved = t.Approved
 	return d
 }
 

@@ -39,6 +39,7 @@ type Tools struct {
 	Proxy     Proxy
 	Jobs      Jobs
 	Keeper    Keeper
+	Approved  []deploy.Risk
 	Run       deploy.Run // this one, as clusters are to remember it; Commit and URL come from the scope
 }
 

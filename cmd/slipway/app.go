@@ -52,6 +52,7 @@ type flags struct {
 	kubeconfig, context, namespace string
 	kubeVersion                    string
 	takeFrom                       []string
+	approve                        []string
 	plainHTTP                      []string
 	state                          string
 	isolated                       bool
@@ -90,6 +91,9 @@ Green means the digest you built is what runs. Red tells you why.`,
 			return usagef("--kube-version %w", err)
 		}
 		if _, err := a.remotes(); err != nil {
+			return err
+		}
+		if err := a.checkApproved(); err != nil {
 			return err
 		}
 		return a.checkOutput(c)
@@ -187,6 +191,7 @@ func (a *app) noPushFlag(c *cobra.Command) {
 // clusterFlags adds the flags that kubectl has, too.
 func (a *app) clusterFlags(c *cobra.Command) {
 	a.contextFlags(c, "namespace of objects that name none")
+	c.Flags().StringSliceVar(&a.flags.approve, "approve", nil, "risks that are taken: "+either(risks()))
 	c.Flags().StringSliceVar(&a.flags.takeFrom, "take-from", nil, "field managers whose fields are taken over, such as kubectl-client-side-apply")
 	c.Flags().StringVar(&a.flags.kubeVersion, "kube-version", "", "the `VERSION` of Kubernetes that manifests are checked for, such as 1.33 (default: the cluster's, or "+schema.Newest+")")
 }

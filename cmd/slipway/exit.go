@@ -25,7 +25,7 @@ const (
 	exitRollout     = 7  // a rollout failed
 	exitRolledBack  = 8  // a rollout failed, and what ran before runs again
 	exitVerify      = 9  // what runs does not do what it should
-	exitStale       = 10 // a release or plan is missing or stale, or the cluster is no longer what the plan was made for, or is to stay as it is, or an immutable tag is taken
+	exitStale       = 10 // a release or plan is missing or stale, or the cluster is no longer what the plan was made for, is to stay as it is, would lose what nobody approved, or an immutable tag is taken
 	exitLocked      = 11 // something else holds the lock
 	exitCannotBuild = 12 // this machine cannot build
 	exitTimeout     = 124
@@ -71,6 +71,7 @@ func exitCode(err error) int {
 		verify   *stages.VerifyError
 		back     *deploy.RolledBackError
 		held     *deploy.HeldError
+		risk     *deploy.RiskError
 		locked   *deploy.LockedError
 		lost     *deploy.LostError
 		file     *pipeline.Error
@@ -88,7 +89,7 @@ func exitCode(err error) int {
 		return exitCannotBuild
 	case errors.As(err, &lock), errors.As(err, &locked), errors.As(err, &lost):
 		return exitLocked
-	case errors.As(err, &stale), errors.As(err, &held):
+	case errors.As(err, &stale), errors.As(err, &held), errors.As(err, &risk):
 		return exitStale
 	case errors.As(err, &verify):
 		return exitVerify

@@ -50,7 +50,7 @@ func (a *app) runPlan(ctx context.Context, make func(context.Context, *world) (*
 		return err
 	}
 	a.maskOnGitHub()
-	if err := plan.Unchecked(); err != nil {
+	if err := errors.Join(plan.Unchecked(), plan.Held()); err != nil {
 		return err
 	}
 	if _, dirty := commit(plan.Scope); dirty && plan.Scope.Environment.Protected && !a.flags.noPush {

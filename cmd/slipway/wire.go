@@ -69,6 +69,7 @@ func (a *app) world() *world {
 		Jobs:      w.cluster,
 		Rollout:   &rollout.Watcher{Cluster: w.cluster, Resolver: w.images, Log: a.log()},
 		Keeper:    identified{w.cluster},
+		Approved:  a.approved(),
 		Run:       a.identity(),
 	}
 	if a.flags.noPush { // asking the cluster for its version would reach it

@@ -45,6 +45,12 @@ func Plan(w io.Writer, plan *pipeline.Plan) error {
 			fmt.Fprintf(&b, "  %s\n", Tame(strings.TrimRight(line, "\n")))
 		}
 	}
+	if err := plan.Held(); err != nil {
+		b.WriteString("\nwhat keeps a run from beginning:\n")
+		for line := range strings.Lines(err.Error()) {
+			fmt.Fprintf(&b, "  %s\n", Tame(strings.TrimRight(line, "\n")))
+		}
+	}
 	if plan.Release != "" {
 		fmt.Fprintf(&b, "\nrelease (of a green run)\n  push      %s\n", Tame(plan.Release))
 	}
