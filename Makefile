@@ -50,7 +50,7 @@ bin/golangci-lint-$(LINT):
 	GOBIN=$(CURDIR)/bin GOFLAGS= go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT) && mv bin/golangci-lint $@
 
 deps: ## Debian packages, those that are missing
-	@dpkg -s $(PACKAGES) >/dev/null 2>&1 || { echo "installing, to build and test: $(PACKAGES)"; $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES); }
+	@! dpkg-query -W -f '$${Status}\n' $(PACKAGES) 2>&1 | grep -qv ' ok installed$$' || { echo "installing, to build and test: $(PACKAGES)"; $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES); }
 
 action: ## the GitHub Action, where node is installed
 	@if command -v node >/dev/null; then node --test .github/action/slipway.test.mjs; else echo "skipping the tests of the GitHub Action: node is not installed"; fi
