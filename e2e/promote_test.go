@@ -91,7 +91,7 @@ spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
 	built := run(here, first, "staging").want(t, 0)
 	built.says(t, "release pushed: ", "proven  1/1 pods run sha256:")
 	run(there, second, "production").want(t, 0).says(t, "taken from release", "proven  1/1 pods run sha256:", "200, as wanted")
-	if _, err := os.Stat(filepath.Join(there.home, "cache", "slipway")); !os.IsNotExist(err) {
+	if _, err := os.Stat(filepath.Join(there.home, "cache", "slipway", "root")); !os.IsNotExist(err) {
 		t.Errorf("a solver was started: %v", err)
 	}
 	digest := regexp.MustCompile(`sha256:[0-9a-f]{64}`).FindString(built.Stdout[strings.Index(built.Stdout, "pods run"):])

@@ -75,7 +75,7 @@ func TestShop(t *testing.T) {
 	t.Run("logs", func(t *testing.T) {
 		about(c, shopNamespace, "logs", "--tail", "0").run(t).want(t, 0).says(t, "/api  ", "/web  ", "response:200")
 	})
-	state := filepath.Join(s.as.home, "cache")
+	state := filepath.Join(s.as.home, "cache", "slipway", "root") // where builds leave something
 	t.Run("again", func(t *testing.T) {
 		written, solver, objects := len(s.writes()), tree(t, state), c.objects(t, shopNamespace)
 		again := s.call("run").want(t, 0)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -252,7 +251,7 @@ func (b *Build) result(sc pipeline.Scope, act *pipeline.Action) (buildkit.Result
 		Compression: buildkit.Compression{Type: b.Compression.Type, Level: b.Compression.Level},
 	}
 	if b.Push != nil {
-		b.annotate(r.Annotations, "title", path.Base(b.Push.Repository))
+		b.annotate(r.Annotations, "title", string(sc.Step)) // not the repository: what is pushed to two has one digest
 	}
 	for name, text := range b.Annotations {
 		if text != "" {

@@ -99,8 +99,12 @@ type Origins interface {
 
 // origins returns the repositories of the same registry that a blob came from.
 func (t *transfer) origins(ctx context.Context, digest string) []repository {
-	known, ok := t.client.Content.(Origins)
-	if _, fresh := t.from.(built); !ok || !fresh {
+	from, ok := t.from.(built)
+	if !ok {
+		return nil
+	}
+	known, ok := from.content.(Origins) // not the Client's: an artifact has nothing to do with it
+	if !ok {
 		return nil
 	}
 	var all []repository
