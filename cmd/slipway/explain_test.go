@@ -30,7 +30,7 @@ var unshown = map[string]string{
 	"cannot-edit":   "slipway environments bind",
 	"unknown-field": "a manifest", "field-type": "a manifest", "bad-field": "a manifest",
 	"unknown-kind": "a manifest", "removed-api": "a manifest", "twice-in-set": "a manifest",
-	"registry": "a registry that is down", "not-released": "a run", "unchecked": "a registry that is down", "build-failed": "a Dockerfile", "failed": "a run",
+	"registry": "a registry that is down", "not-released": "a run", "held": "a cluster", "unchecked": "a registry that is down", "build-failed": "a Dockerfile", "failed": "a run",
 	"image-pull": "a run", "crash-loop": "a run", "out-of-memory": "a run", "bad-config": "a run", "never-ready": "a run",
 	"unscheduled": "a run", "no-pods": "a run", "job-failed": "a run", "deadline": "a run", "stalled": "a run",
 	"overwritten": "a run", "wrong-digest": "a run", "unproven": "a run",
