@@ -76,6 +76,7 @@ type Action struct {
 	Builds  bool             `json:"-"`                 // Do needs a builder
 	From    string           `json:"from,omitempty"`    // the release that the outputs are taken from
 	Skip    string           `json:"skip,omitempty"`    // why the step does not run after all
+	Served  bool             `json:"-"`                 // of a lazy Do: what the stage is there for is done already
 	Uses    []string         `json:"-"`                 // repositories of images that Do runs
 
 	// Unchecked says what could not be found out while planning: a registry or

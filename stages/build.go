@@ -123,7 +123,7 @@ func oneOf(field, word string, known ...string) []error {
 // Plan finds the input key, and with it the image that a repository may already
 // hold. A build that goes nowhere is lazy: others need it or nobody does.
 func (b *Build) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, error) {
-	act := pipeline.Action{Lazy: b.Push == nil && len(b.Output) == 0}
+	var act pipeline.Action
 	p := &product{Build: b}
 	var err error
 	if p.spec, p.key, err = b.spec(ctx, sc, &act); err != nil {
@@ -145,6 +145,8 @@ func (b *Build) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, e
 	if p.files, err = b.unwritten(ctx, sc, p); err != nil {
 		return act, err
 	}
+	act.Lazy = b.Push == nil && len(p.files) == 0
+	act.Served = act.Lazy && len(b.Output) > 0
 	for _, f := range p.files {
 		act.Effects, act.Builds = append(act.Effects, f.effect()), true
 	}

@@ -4,11 +4,13 @@
 //
 // # Owns
 //
-// [Reader], the walk of a context, the encoding of the key, and the list of
-// images that a Dockerfile names.
+// [Reader], the walk of a context, the encoding of the key, the list of images
+// that a Dockerfile names, checkouts of git contexts, and [Memory]: what is
+// remembered of files, commands and builds.
 //
 // # May touch
 //
 // Package buildkit, BuildKit's Dockerfile parser and its ignore rules. It reads
-// the context's folder and asks whoever fills [Reader.Resolve]; it writes nothing.
+// the context's folder, asks whoever fills [Reader.Resolve], and runs git for git
+// contexts; it writes to its own state folder alone.
 package inputs

@@ -38,10 +38,15 @@ var (
 	_ builder = (*solve.Fleet)(nil)
 )
 
+// stateFlag adds the flag that says where builds and what is remembered of them lie.
+func (a *app) stateFlag(c *cobra.Command) {
+	c.Flags().StringVar(&a.flags.state, "state", "", "folder for the state of builds (default: slipway in the user's cache folder)")
+}
+
 // builderFlags adds the flags that say where images are built.
 func (a *app) builderFlags(c *cobra.Command) *cobra.Command {
 	f := c.Flags()
-	f.StringVar(&a.flags.state, "state", "", "folder for the state of builds (default: slipway in the user's cache folder)")
+	a.stateFlag(c)
 	f.BoolVar(&a.flags.isolated, "isolated", false, "build with a state of its own, which is thrown away: nothing is waited for, nothing is in the cache")
 	f.StringSliceVar(&a.flags.builders, "builder", nil, "build elsewhere: unix:///path, tcp://host:port, kube-pod://name, docker-container://name, ssh://host, or docker; several share the work; with PLATFORM= before it, for that platform (default: $BUILDKIT_HOST)")
 	f.StringVar(&a.flags.builderCert.Dir, "builder-tls-dir", "", "folder with ca.pem, cert.pem and key.pem (or ca.crt, tls.crt, tls.key) for builders on TCP")

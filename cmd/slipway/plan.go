@@ -68,6 +68,7 @@ comment for a pull request.`,
 	a.noPushFlag(c)
 	a.outputFlag(c, "json", "markdown", "html")
 	a.fromFlag(c)
+	a.stateFlag(c)
 	return a.planFlags(c)
 }
 

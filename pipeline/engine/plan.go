@@ -206,7 +206,8 @@ func (g *planning) skip(s *pipeline.Step, st node, sc pipeline.Scope) error {
 }
 
 // idle marks lazy steps that no step which runs needs, by data or by order. A
-// lazy step that nothing at all needs is there for its own sake, and runs.
+// lazy step that nothing at all needs is there for its own sake, and runs, unless
+// that is served already.
 func idle(steps []pipeline.Step) {
 	at := map[pipeline.ID]int{}
 	for i, s := range steps {
@@ -216,7 +217,7 @@ func idle(steps []pipeline.Step) {
 	needed := make([]bool, len(steps))
 	for i := len(steps) - 1; i >= 0; i-- {
 		s := &steps[i]
-		s.Idle = s.Lazy && s.Do != nil && s.Skip == "" && referred[i] && !needed[i]
+		s.Idle = s.Lazy && s.Do != nil && s.Skip == "" && (referred[i] || s.Served) && !needed[i]
 		runs := s.Do != nil && s.Skip == "" && !s.Idle && (s.From == "" || s.Builds) // what is taken from a registry needs nobody
 		for _, n := range s.Needs {
 			j := at[n.Stage]

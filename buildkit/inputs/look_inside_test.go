@@ -1,0 +1,70 @@
+package inputs
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// A file that looks as it did is not read: its digest is the one remembered, even
+// if that is wrong. One that looks different is.
+func TestLookRemembers(t *testing.T) {
+	dir, state := t.TempDir(), t.TempDir()
+	path := filepath.Join(dir, "a")
+	if err := os.WriteFile(path, []byte("text"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen, ok := faceOf(info)
+	if !ok {
+		t.Skip("files have no time of change here")
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	first := (&Reader{State: state}).look(dir)
+	first.known["a"] = memory{Face: seen, Sum: [32]byte{42}, Day: uint32(time.Now().Unix() / 86400)}
+	first.known["old"] = memory{Day: 1}
+	first.dirty = true
+	first.keep()
+
+	again := (&Reader{State: state}).look(dir) // as another process
+	if len(again.known) != 1 {
+		t.Errorf("%d files are remembered, want 1: nobody looked at the other for years", len(again.known))
+	}
+	f := file{path: "a", mode: 0o644, dir: root, info: info}
+	if sum, n, err := again.digest(context.Background(), f); err != nil || sum != [32]byte{42} || n != 4 {
+		t.Errorf("got %x, %d, %v: it was read", sum, n, err)
+	}
+	for name, change := range map[string]func(*face){
+		"size": func(f *face) { f.Size++ }, "time": func(f *face) { f.Mtime-- }, "time of change": func(f *face) { f.Ctime-- },
+		"inode": func(f *face) { f.Inode++ }, "device": func(f *face) { f.Device++ }, "mode": func(f *face) { f.Mode++ },
+	} {
+		other := seen
+		change(&other)
+		again.known["a"] = memory{Face: other, Sum: [32]byte{42}}
+		if sum, _, err := again.digest(context.Background(), f); err != nil || sum == [32]byte{42} {
+			t.Errorf("%s: %x, %v: it was not read", name, sum, err)
+		}
+	}
+	// Half a file is none.
+	text, err := os.ReadFile(first.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range text {
+		if err := os.WriteFile(first.file, text[:n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if l := (&Reader{State: state}).look(dir); len(l.known) != 0 {
+			t.Fatalf("%d of %d bytes are taken for all", n, len(text))
+		}
+	}
+}
