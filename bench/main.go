@@ -43,7 +43,7 @@ func main() {
 	for _, s := range []Scenario{validate()} {
 		if err := measure(s, *slipway, *runs); err != nil {
 			fmt.Fprintf(os.Stderr, "bench: %s: %v\n", s.Name, err)
-			os.Exit(1) //nolint:forbidigo // this is a main
+			os.Exit(1)
 		}
 	}
 }
