@@ -72,7 +72,7 @@ unit:
 
 race: runc
 	CGO_ENABLED=1 go test -race -count=1 -timeout 30m $$(go list ./... | grep -v -e /buildkit/solve$$ -e /cmd/slipway$$)
-	go test -count=1 -timeout 30m ./buildkit/solve ./cmd/slipway # whole builds: BuildKit has races of its own
+	go test -count=1 -timeout 30m ./buildkit/solve ./cmd/slipway # whole builds, several at once: BuildKit's solver has a race of its own (solver/jobs.go, notifyStarted)
 
 golden: ## write the golden files anew; look at the difference
 	go test ./pipeline/syntax ./cmd/slipway -update

@@ -107,8 +107,8 @@ type Policy struct {
 // A Planner is the decoded body of a stage.
 type Planner interface {
 	// Plan decides what the stage will do. It may read files, registries and
-	// clusters, but changes nothing outside the process. Planning twice gives
-	// the same Action.
+	// clusters, but changes nothing outside the process, except for caches
+	// that nothing depends on. Planning twice gives the same Action.
 	Plan(ctx context.Context, sc Scope) (Action, error)
 }
 
