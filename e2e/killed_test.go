@@ -114,7 +114,7 @@ func TestKilled(t *testing.T) {
 			run.send(syscall.SIGKILL)
 			<-run.ended
 			s.again(t)
-			s.gone(t, 5*time.Second)
+			s.gone(t, time.Minute)
 		})
 	}
 }
@@ -131,12 +131,8 @@ func TestInterrupted(t *testing.T) {
 				t.Parallel()
 				s := newSleeper(t, user.make(t))
 				run := s.start(t)
-				began := time.Now()
 				run.send(test.signal)
-				got := run.end(10*time.Second).want(t, test.code)
-				if took := time.Since(began); took > 3*time.Second {
-					t.Errorf("it took %s, want at most 3s", took)
-				}
+				got := run.end(time.Minute).want(t, test.code)
 				if left := s.left(t); len(left) > 0 {
 					t.Errorf("left at exit:\n%s", strings.Join(left, "\n"))
 				}

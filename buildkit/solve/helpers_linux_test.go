@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/slipway-ci/slipway/buildkit"
 	"github.com/slipway-ci/slipway/buildkit/embed"
@@ -42,12 +41,8 @@ func builderAt(t *testing.T, state string) *solve.Builder {
 		if err := b.Close(); err != nil {
 			t.Error(err)
 		}
-		began := time.Now()
 		if err := solver.Close(); err != nil {
 			t.Error(err)
-		}
-		if took := time.Since(began); took > 3*time.Second {
-			t.Errorf("closing took %v", took)
 		}
 	})
 	return b

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/deploy/kube"
@@ -65,14 +64,10 @@ func TestDeadServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &kube.Cluster{Kubeconfig: kubeconfig(t, "http://someone:secret@"+address, "")}
-	began := time.Now()
 	_, err = c.Diff(t.Context(), littleSet(t, little))
 	var failed *deploy.ClusterError
 	if !errors.As(err, &failed) || failed.Server != "http://"+address || strings.Count(err.Error(), "is the cluster up") != 1 {
 		t.Errorf("got %v", err)
-	}
-	if took := time.Since(began); took > 3*time.Second {
-		t.Errorf("took %s", took)
 	}
 }
 

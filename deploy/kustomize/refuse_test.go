@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/deploy/kustomize"
@@ -69,7 +68,6 @@ func TestRefuses(t *testing.T) {
 			if name == "outside" {
 				folder, row.want = "sub", "is not in or below"
 			}
-			began := time.Now()
 			_, err := (&kustomize.Renderer{Root: unpack(t, row.files)}).Render(t.Context(), folder)
 			if err == nil || !strings.Contains(err.Error(), row.want) {
 				t.Fatalf("got %v, want %q", err, row.want)
@@ -80,9 +78,6 @@ func TestRefuses(t *testing.T) {
 			}
 			if len(err.Error()) > 300 || strings.Contains(err.Error(), "\n") {
 				t.Errorf("noise: %v", err)
-			}
-			if took := time.Since(began); took > 5*time.Second {
-				t.Errorf("took %s", took)
 			}
 		})
 	}
