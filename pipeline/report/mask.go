@@ -2,7 +2,6 @@ package report
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -39,7 +38,7 @@ func Mask(next pipeline.Sink, secrets ...string) pipeline.Sink {
 // its line ends.
 func MaskWriter(w io.Writer, secrets ...string) io.Writer {
 	m := newMasker(secrets)
-	if len(m.words) == 0 {
+	if m.longest == 0 {
 		return w
 	}
 	return &maskWriter{w: w, masker: m}
@@ -47,7 +46,7 @@ func MaskWriter(w io.Writer, secrets ...string) io.Writer {
 
 type maskWriter struct {
 	w      io.Writer
-	masker masker
+	masker *masker
 	held   []byte
 }
 
@@ -67,34 +66,29 @@ func (m *maskWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// A masker hides secrets in text, in every form in which they may stand there.
-type masker struct{ words []string }
-
 // newMasker returns a masker for secrets; of those with several lines, each line
 // is one, too. No word has a line end or begins or ends with a space.
-func newMasker(secrets []string) masker {
-	var m masker
+func newMasker(secrets []string) *masker {
+	m := &masker{words: map[head][]string{}, begins: map[string]bool{}}
 	for _, s := range secrets {
 		for _, form := range []string{s, strings.TrimSpace(s)} {
-			m.add(form)
+			m.addForms(form)
 		}
 		for line := range strings.Lines(s) {
-			m.add(strings.TrimSpace(line))
+			m.addForms(strings.TrimSpace(line))
 		}
 	}
-	slices.SortFunc(m.words, func(a, b string) int { return cmp.Or(len(b)-len(a), cmp.Compare(a, b)) })
-	m.words = slices.Compact(m.words)
 	return m
 }
 
-func (m *masker) add(secret string) {
+func (m *masker) addForms(secret string) {
 	if len(secret) < Shortest {
 		return
 	}
 	for _, form := range forms(secret) {
 		for _, w := range []string{form, Tame(form)} {
 			if w = strings.TrimSpace(w); len(w) >= Shortest && !strings.ContainsAny(w, "\r\n") {
-				m.words = append(m.words, w)
+				m.add(w)
 			}
 		}
 	}
@@ -148,67 +142,4 @@ func ampersands(s string) []string {
 		}
 	}
 	return parts
-}
-
-// A span is a part of a text.
-type span struct{ from, to int }
-
-// find returns where secrets stand in text, in order; those that touch or
-// overlap are one.
-func (m masker) find(text string) []span {
-	var all []span
-	for _, w := range m.words {
-		own := len(all)
-		for at := 0; ; {
-			i := strings.Index(text[at:], w)
-			if i < 0 {
-				break
-			}
-			all = grow(all, own, span{at + i, at + i + len(w)})
-			at += i + 1
-		}
-	}
-	slices.SortFunc(all, func(a, b span) int { return a.from - b.from })
-	merged := all[:0]
-	for _, s := range all {
-		merged = grow(merged, 0, s)
-	}
-	return merged
-}
-
-// grow appends s to spans, or to the last of them from there on, if they touch.
-func grow(spans []span, from int, s span) []span {
-	if n := len(spans); n > from && s.from <= spans[n-1].to {
-		spans[n-1].to = max(spans[n-1].to, s.to)
-		return spans
-	}
-	return append(spans, s)
-}
-
-func (m masker) mask(text string) string {
-	spans := m.find(text)
-	if len(spans) == 0 {
-		return text
-	}
-	var b strings.Builder
-	at := 0
-	for _, s := range spans {
-		b.WriteString(text[at:s.from] + hidden)
-		at = s.to
-	}
-	return b.String() + text[at:]
-}
-
-// begun returns how many bytes at the end of text may be the beginning of a
-// secret.
-func (m masker) begun(text string) int {
-	most := 0
-	for _, w := range m.words {
-		for n := min(len(w)-1, len(text)); n > most; n-- {
-			if strings.HasSuffix(text, w[:n]) {
-				most = n
-			}
-		}
-	}
-	return most
 }

@@ -75,3 +75,41 @@ func TestMaskWriter(t *testing.T) {
 		}
 	}
 }
+
+// TestManyWords hides many secrets, some of which begin alike, and finds what the
+// obvious way finds.
+func TestManyWords(t *testing.T) {
+	var secrets []string
+	for i := range 200 {
+		secrets = append(secrets, "s3cr"+strings.Repeat("et", i%7)+string(rune('a'+i%26)), "key-"+strings.Repeat("k", i%11))
+	}
+	text := ""
+	for i, s := range secrets {
+		text += s[:len(s)-1] + strings.Repeat(".", i%3) + s + strings.Repeat(" ", i%2)
+	}
+	var got pipeline.Event
+	report.Mask(func(ev pipeline.Event) { got = ev }, secrets...)(pipeline.Event{Text: text})
+	hidden := make([]bool, len(text)+1)
+	for _, s := range secrets {
+		for i := range text {
+			if strings.HasPrefix(text[i:], s) {
+				for j := range s {
+					hidden[i+j] = true
+				}
+			}
+		}
+	}
+	want, touching := "", false
+	for i := range text {
+		switch {
+		case !hidden[i]:
+			want += text[i : i+1]
+		case !touching:
+			want += "***"
+		}
+		touching = hidden[i]
+	}
+	if got.Text != want {
+		t.Errorf("got\n%s\nwant\n%s", got.Text, want)
+	}
+}

@@ -1,0 +1,112 @@
+package report
+
+import (
+	"slices"
+	"strings"
+)
+
+// A masker hides words in text. It reads the text once, however many words there
+// are: a log may have gigabytes, and each secret is dozens of words.
+type masker struct {
+	pairs   [1 << 16 / 64]uint64 // a bit for each two bytes that a word begins with
+	words   map[head][]string    // by how they begin, the longest first
+	begins  map[string]bool      // what is shorter than a head and begins a word
+	longest int                  // bytes of the longest word; zero means that there is none
+}
+
+// A head is how a word begins.
+type head [Shortest]byte
+
+// add takes a word of at least Shortest bytes.
+func (m *masker) add(word string) {
+	h := head([]byte(word[:Shortest]))
+	at, known := slices.BinarySearchFunc(m.words[h], word, func(a, b string) int {
+		if len(a) != len(b) {
+			return len(b) - len(a)
+		}
+		return strings.Compare(a, b)
+	})
+	if known {
+		return
+	}
+	m.words[h] = slices.Insert(m.words[h], at, word)
+	pair := uint16(word[0])<<8 | uint16(word[1])
+	m.pairs[pair/64] |= 1 << (pair % 64)
+	for n := 1; n < Shortest; n++ {
+		m.begins[word[:n]] = true
+	}
+	m.longest = max(m.longest, len(word))
+}
+
+// A span is a part of a text.
+type span struct{ from, to int }
+
+// find returns where words stand in text, in order; those that touch or overlap
+// are one.
+func (m *masker) find(text string) []span {
+	if m.longest == 0 {
+		return nil
+	}
+	var found []span
+	for i := 0; i+Shortest <= len(text); i++ {
+		if !m.may(text[i], text[i+1]) {
+			continue
+		}
+		for _, w := range m.words[head([]byte(text[i:i+Shortest]))] {
+			if !strings.HasPrefix(text[i:], w) {
+				continue
+			}
+			if n := len(found); n > 0 && i <= found[n-1].to {
+				found[n-1].to = max(found[n-1].to, i+len(w))
+			} else {
+				found = append(found, span{i, i + len(w)})
+			}
+			break
+		}
+	}
+	return found
+}
+
+// may reports whether a word may begin with the bytes a and b.
+func (m *masker) may(a, b byte) bool {
+	pair := uint16(a)<<8 | uint16(b)
+	return m.pairs[pair/64]&(1<<(pair%64)) != 0
+}
+
+// mask returns text with *** where words stood.
+func (m *masker) mask(text string) string {
+	spans := m.find(text)
+	if len(spans) == 0 {
+		return text
+	}
+	var b strings.Builder
+	at := 0
+	for _, s := range spans {
+		b.WriteString(text[at:s.from] + hidden)
+		at = s.to
+	}
+	return b.String() + text[at:]
+}
+
+// begun returns how many bytes at the end of text may be the beginning of a
+// word.
+func (m *masker) begun(text string) int {
+	for i := max(0, len(text)-m.longest+1); i < len(text); i++ {
+		rest := text[i:]
+		if len(rest) < Shortest {
+			if m.begins[rest] {
+				return len(rest)
+			}
+			continue
+		}
+		if !m.may(rest[0], rest[1]) {
+			continue
+		}
+		for _, w := range m.words[head([]byte(rest[:Shortest]))] {
+			if len(w) > len(rest) && strings.HasPrefix(w, rest) {
+				return len(rest)
+			}
+		}
+	}
+	return 0
+}
