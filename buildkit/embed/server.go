@@ -75,6 +75,9 @@ func startServer(ctx context.Context, cfg config) (_ *server, err error) {
 		return nil, err
 	}
 	sweepIsolated(ctx, cfg)
+	if err := wholeLogs(); err != nil {
+		return nil, err
+	}
 	life, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	s := &server{cfg: cfg, runs: newRuns()}
 	defer func() {

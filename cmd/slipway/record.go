@@ -28,7 +28,7 @@ type record struct {
 	mask    func(io.Writer) io.Writer
 	journal *os.File
 	write   pipeline.Sink
-	logs    map[pipeline.ID]io.WriteCloser
+	logs    map[pipeline.ID]*stepLog
 	release *pipeline.Release
 	report  *page.Report
 	verdict map[pipeline.ID][]pipeline.Event
@@ -45,7 +45,7 @@ func newRecord(id string, plan *pipeline.Plan, mask func(io.Writer) io.Writer) (
 		Environment: plan.Environment, Partial: plan.Partial, From: plan.From, Started: now,
 	}
 	r.release.Commit, r.release.Dirty = commit(plan.Scope)
-	r.report, r.logs = page.Planned(plan), map[pipeline.ID]io.WriteCloser{}
+	r.report, r.logs = page.Planned(plan), map[pipeline.ID]*stepLog{}
 	r.report.ID, r.report.Started = r.release.ID, now
 	r.report.Commit, r.report.Dirty = r.release.Commit, r.release.Dirty
 	r.write = func(pipeline.Event) {}
@@ -116,36 +116,50 @@ func suffix() string {
 	return hex.EncodeToString(b[:])
 }
 
-// sink writes the journal and remembers verdicts.
+// sink remembers verdicts, and writes the journal: all that happened but for the
+// lines of logs, which have a file for each step.
 func (r *record) sink(ev pipeline.Event) {
-	if ev.Type == pipeline.EventVerdict {
+	r.report.Event(ev)
+	switch ev.Type {
+	case pipeline.EventLog:
+		if r.dir != nil {
+			r.log(ev)
+		}
+		return
+	case pipeline.EventVerdict:
 		r.verdict[ev.Step] = append(r.verdict[ev.Step], ev)
+	case pipeline.EventFinish:
+		if l := r.logs[ev.Step]; l != nil {
+			_ = l.Flush() // a line that cannot be written must not end the run
+		}
 	}
 	r.write(ev)
-	r.report.Event(ev)
-	if ev.Type == pipeline.EventLog && r.dir != nil {
-		r.log(ev)
-	}
 }
 
-// log appends a line to the log of its step. What cannot be written is in the
-// journal, or nowhere: it must not end the run.
+// A stepLog is the log of one step.
+type stepLog struct {
+	report.Batch
+	file io.Closer
+}
+
+// log appends a line to the log of its step. One that cannot be written is
+// nowhere: it must not end the run.
 func (r *record) log(ev pipeline.Event) {
-	f := r.logs[ev.Step]
-	if f == nil {
+	l := r.logs[ev.Step]
+	if l == nil {
 		name := logName(ev.Step)
 		_ = r.dir.MkdirAll("logs", 0o755)
 		file, err := r.dir.Create(name)
 		if err != nil {
 			return
 		}
-		f = file
-		r.logs[ev.Step] = f
+		l = &stepLog{Batch: report.Batch{W: file}, file: file}
+		r.logs[ev.Step] = l
 		if s := r.report.Step(ev.Step); s != nil {
 			s.Log = name
 		}
 	}
-	_, _ = io.WriteString(f, ev.Text+"\n")
+	_, _ = io.WriteString(l, ev.Text+"\n")
 }
 
 // logName returns the path of the log of a step, which may be a cell with any name.
@@ -184,17 +198,25 @@ func (r *record) finish(err error) error {
 	)
 }
 
-// logsIn returns a function that reads the log of a step from the folder of a run.
-func logsIn(dir *os.Root) func(page.Step) []byte {
-	return func(s page.Step) []byte {
+// logsIn returns a function that reads the end of the log of a step from the
+// folder of a run. Of a log that cannot be read there is nothing.
+func logsIn(dir *os.Root) func(page.Step) page.Log {
+	return func(s page.Step) (log page.Log) {
 		if s.Log == "" {
-			return nil
+			return log
 		}
-		text, err := dir.ReadFile(s.Log)
+		f, err := dir.Open(s.Log)
 		if err != nil {
-			return nil
+			return log
 		}
-		return text
+		defer f.Close()
+		info, err := f.Stat()
+		if err != nil {
+			return log
+		}
+		log.Before = max(0, info.Size()-page.MostLog)
+		log.Text, _ = io.ReadAll(io.NewSectionReader(f, log.Before, page.MostLog))
+		return log
 	}
 }
 
@@ -240,8 +262,8 @@ func (r *record) save(plan *pipeline.Plan, res *engine.Result) error {
 }
 
 func (r *record) close() {
-	for _, f := range r.logs {
-		_ = f.Close()
+	for _, l := range r.logs {
+		_, _ = l.Flush(), l.file.Close()
 	}
 	if r.dir != nil {
 		if r.journal != nil {

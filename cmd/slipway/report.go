@@ -196,11 +196,34 @@ func recorded(dir *os.Root) (*page.Report, error) {
 			break // the last line of a run that was killed
 		}
 		r.Event(ev)
-		if s := r.Step(ev.Step); s != nil && ev.Type == pipeline.EventLog {
-			s.Log = logName(ev.Step)
+	}
+	for i := range r.Steps {
+		s := &r.Steps[i]
+		if lines, err := countLines(dir, logName(s.ID)); err == nil {
+			s.Log, s.Lines = logName(s.ID), lines
 		}
 	}
 	return r, nil
+}
+
+// countLines returns how many lines a file has.
+func countLines(dir *os.Root, name string) (int, error) {
+	f, err := dir.Open(name)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	n, part := 0, make([]byte, 64<<10)
+	for {
+		got, err := f.Read(part)
+		n += bytes.Count(part[:got], []byte("\n"))
+		if errors.Is(err, io.EOF) {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
 }
 
 // show opens the page of a run in the browser. Of a run that was killed it is

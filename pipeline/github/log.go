@@ -17,8 +17,13 @@ const patience = 256 << 10
 // have much to say. All of it is fenced: the runner obeys nothing that stands in
 // a group.
 func Log(w io.Writer) pipeline.Sink {
-	l := &log{w: w, waiting: map[pipeline.ID][]string{}, size: map[pipeline.ID]int{}, part: map[pipeline.ID]bool{}}
-	return l.event
+	out := &report.Batch{W: w}
+	l := &log{w: out, waiting: map[pipeline.ID][]string{}, size: map[pipeline.ID]int{}, part: map[pipeline.ID]bool{}}
+	return func(ev pipeline.Event) {
+		if l.event(ev); ev.Type != pipeline.EventLog {
+			_ = out.Flush()
+		}
+	}
 }
 
 type log struct {

@@ -26,14 +26,20 @@ var (
 	script string
 )
 
-// mostLog is how many bytes of the log of one step are in a page; of one that is
+// MostLog is how many bytes of the log of one step are in a page; of one that is
 // longer, those are its end.
-const mostLog = 1 << 20
+const MostLog = 1 << 20
+
+// A Log is the end of the log of a step.
+type Log struct {
+	Text   []byte // at most MostLog bytes
+	Before int64  // bytes that come before Text
+}
 
 // HTML writes a page that needs nothing but itself. Logs returns the log of a
-// step, or nil; it may be nil. All text is text: the page has a script of its own,
+// step, or the end of it; it may be nil. All text is text: the page has a script of its own,
 // and the browser is told to run no other, and to fetch nothing.
-func HTML(w io.Writer, logs func(Step) []byte, reports ...*Report) error {
+func HTML(w io.Writer, logs func(Step) Log, reports ...*Report) error {
 	policy := fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; script-src 'sha256-%s'; base-uri 'none'; form-action 'none'", sum(style), sum(script))
 	t, err := template.New("page").Funcs(template.FuncMap{
 		"duration": duration, "at": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
@@ -72,15 +78,15 @@ func sum(s string) string {
 }
 
 // tail returns the log of a step, or the end of it.
-func tail(logs func(Step) []byte, s Step) string {
+func tail(logs func(Step) Log, s Step) string {
 	if logs == nil {
 		return ""
 	}
-	text := logs(s)
-	if cut := len(text) - mostLog; cut > 0 {
-		return fmt.Sprintf("… %d bytes before this are in %s\n", cut, s.Log) + strings.ToValidUTF8(string(text[cut:]), "")
+	log := logs(s)
+	if log.Before > 0 {
+		return fmt.Sprintf("… %d bytes before this are in %s\n", log.Before, s.Log) + strings.ToValidUTF8(string(log.Text), "")
 	}
-	return string(text)
+	return string(log.Text)
 }
 
 // A line is a line of a difference, and how it looks.

@@ -65,11 +65,11 @@ func failed() *page.Report {
 	return r
 }
 
-func logs(s page.Step) []byte {
+func logs(s page.Step) page.Log {
 	if s.Lines == 0 {
-		return nil
+		return page.Log{}
 	}
-	return []byte(strings.Repeat("compiling\n", 50) + report.Tame(hostile) + "\nneedle\n")
+	return page.Log{Text: []byte(strings.Repeat("compiling\n", 50) + report.Tame(hostile) + "\nneedle\n"), Before: 4711}
 }
 
 func TestCauses(t *testing.T) {
@@ -94,6 +94,9 @@ func TestHTML(t *testing.T) {
 		if strings.Contains(text, no) {
 			t.Errorf("the page has %q", no)
 		}
+	}
+	if !strings.Contains(text, "… 4711 bytes before this are in ") {
+		t.Error("a log that is not whole does not say so")
 	}
 	if i, j := strings.Index(text, "What mends it"), strings.Index(text, "Timeline"); i < 0 || i > j {
 		t.Error("cause and cure don't come first")

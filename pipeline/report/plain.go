@@ -12,9 +12,15 @@ import (
 // progress of bytes, and leaves verdicts to the [Conclusion]: notes have told
 // how each workload went there.
 func Plain(w io.Writer) pipeline.Sink {
+	out := &Batch{W: w}
 	return func(ev pipeline.Event) {
-		if line := Line(ev); line != "" && ev.Type != pipeline.EventVerdict {
-			fmt.Fprintln(w, line)
+		line := Line(ev)
+		if line == "" || ev.Type == pipeline.EventVerdict {
+			return
+		}
+		_, _ = io.WriteString(out, line+"\n")
+		if ev.Type != pipeline.EventLog {
+			_ = out.Flush()
 		}
 	}
 }
@@ -52,7 +58,7 @@ func Line(ev pipeline.Event) string {
 			return fmt.Sprintf("%s: %s  done in %s", at, task, round(ev.Elapsed))
 		}
 	case pipeline.EventLog:
-		return fmt.Sprintf("%s | %s", at, text)
+		return at + " | " + text
 	case pipeline.EventNote:
 		if task != "" {
 			return fmt.Sprintf("%s: %s  %s", at, task, text)

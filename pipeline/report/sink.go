@@ -13,10 +13,14 @@ func JSON(w io.Writer) pipeline.Sink {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
+	out := &Batch{W: w}
 	return func(ev pipeline.Event) {
 		b.Reset()
 		_ = enc.Encode(ev) // nothing in an Event fails to encode
-		_, _ = w.Write(inert(b.Bytes()))
+		_, _ = out.Write(inert(b.Bytes()))
+		if ev.Type != pipeline.EventLog {
+			_ = out.Flush()
+		}
 	}
 }
 

@@ -11,10 +11,18 @@ import (
 // of writing are taken out, ends of lines become spaces, and what is not UTF-8
 // becomes U+FFFD. All other text, tabs too, is returned as it is.
 func Tame(s string) string {
-	i := strings.IndexFunc(s, wild)
-	if i < 0 {
+	i := 0
+	for i < len(s) && (s[i] >= ' ' && s[i] < 0x7f || s[i] == '\t') { // most text is nothing else
+		i++
+	}
+	if i == len(s) {
 		return s
 	}
+	tame := strings.IndexFunc(s[i:], wild)
+	if tame < 0 {
+		return s
+	}
+	i += tame
 	var b strings.Builder
 	b.Grow(len(s))
 	b.WriteString(s[:i])

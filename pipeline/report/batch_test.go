@@ -1,0 +1,81 @@
+package report_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/slipway-ci/slipway/pipeline"
+	"github.com/slipway-ci/slipway/pipeline/report"
+)
+
+// writes keeps each write, and may fail.
+type writes struct {
+	got []string
+	err error
+}
+
+func (w *writes) Write(p []byte) (int, error) {
+	w.got = append(w.got, string(p))
+	return len(p), w.err
+}
+
+func TestBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &writes{}
+		b := &report.Batch{W: w}
+		write := func(s string) {
+			t.Helper()
+			if n, err := b.Write([]byte(s)); n != len(s) || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		write("one ")
+		write("two")
+		if len(w.got) > 0 {
+			t.Errorf("written at once: %q", w.got)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		write(strings.Repeat("x", 64<<10))
+		write("last")
+		if err := b.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if want := []string{"one two", strings.Repeat("x", 64<<10), "last"}; !slices.Equal(w.got, want) {
+			t.Errorf("%d writes, want three", len(w.got))
+		}
+		w.err = errors.New("no space left")
+		write("lost")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if _, err := b.Write([]byte("more")); !errors.Is(err, w.err) {
+			t.Errorf("the error of an earlier write: got %v", err)
+		}
+		if err := b.Flush(); !errors.Is(err, w.err) {
+			t.Errorf("flush: got %v", err)
+		}
+	})
+}
+
+// TestLogsAreGathered writes as many lines as a build does, and what comes after
+// them at once.
+func TestLogsAreGathered(t *testing.T) {
+	w := &writes{}
+	sink := report.Plain(w)
+	for range 10_000 {
+		sink(pipeline.Event{Type: pipeline.EventLog, Step: "api", Text: "compiling"})
+	}
+	sink(pipeline.Event{Type: pipeline.EventNote, Step: "api", Text: "done"})
+	text := strings.Join(w.got, "")
+	if want := strings.Repeat("api | compiling\n", 10_000) + "api: done\n"; text != want {
+		t.Errorf("%d bytes, want %d", len(text), len(want))
+	}
+	if len(w.got) > 100 {
+		t.Errorf("%d writes", len(w.got))
+	}
+}
