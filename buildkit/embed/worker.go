@@ -8,7 +8,6 @@ import (
 
 	"github.com/containerd/containerd/v2/core/diff/apply"
 	"github.com/containerd/containerd/v2/core/metadata"
-	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/containerd/containerd/v2/plugins/diff/walking"
 	bkmetadata "github.com/moby/buildkit/cache/metadata"
 	"github.com/moby/buildkit/client"
@@ -21,8 +20,6 @@ import (
 	"github.com/moby/buildkit/util/disk"
 	"github.com/moby/buildkit/util/leaseutil"
 	"github.com/moby/buildkit/util/network/netproviders"
-	"github.com/moby/buildkit/util/resolver"
-	resolverconfig "github.com/moby/buildkit/util/resolver/config"
 	"github.com/moby/buildkit/util/winlayers"
 	"github.com/moby/buildkit/worker/base"
 	wlabel "github.com/moby/buildkit/worker/label"
@@ -81,15 +78,6 @@ func newWorker(ctx context.Context, cfg config, s *store, running *runs) (*base.
 		MountPoolRoot:    filepath.Join(s.dir, "cachemounts"),
 		ResourceMonitor:  monitor,
 	})
-}
-
-func registries(plain []string) docker.RegistryHosts {
-	yes := true
-	hosts := make(map[string]resolverconfig.RegistryConfig, len(plain))
-	for _, host := range plain {
-		hosts[host] = resolverconfig.RegistryConfig{PlainHTTP: &yes}
-	}
-	return resolver.NewRegistryConfig(hosts)
 }
 
 // gcPolicy is buildkitd's own default for this disk.

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/slipway-ci/slipway/buildkit"
 )
 
 // wires are the connections of a Client. A registry may send us elsewhere, for
@@ -25,8 +27,8 @@ type wires struct {
 }
 
 func (c *Client) newWires() wires {
-	away := c.newTransport(func(ip netip.Addr) bool { return linkLocal(ip) || ip.IsLoopback() })
-	near := c.newTransport(linkLocal)
+	away := c.newTransport(func(ip netip.Addr) bool { return buildkit.LinkLocal(ip) || ip.IsLoopback() })
+	near := c.newTransport(buildkit.LinkLocal)
 	away.Proxy, near.Proxy = nil, nil
 	return wires{direct: c.newTransport(nil), away: away, near: near}
 }
@@ -94,12 +96,6 @@ func (p *patient) Write(b []byte) (int, error) {
 	return p.Conn.Write(b)
 }
 
-// linkLocal reports whether an address is one of the machine's own network
-// segment. That is also where clouds answer with credentials.
-func linkLocal(ip netip.Addr) bool {
-	return ip.IsLinkLocalUnicast() || ip.IsLinkLocalMulticast() || ip == netip.MustParseAddr("fd00:ec2::254")
-}
-
 // A refusedError says why we do not connect. Trying again changes nothing.
 type refusedError string
 
@@ -133,7 +129,7 @@ func (c *Client) choose(registry string, req *http.Request) (http.RoundTripper, 
 	if host == registry {
 		return c.wires.direct, nil
 	}
-	if ip, err := netip.ParseAddr(req.URL.Hostname()); err == nil && linkLocal(ip.Unmap()) {
+	if ip, err := netip.ParseAddr(req.URL.Hostname()); err == nil && buildkit.LinkLocal(ip) {
 		return nil, refusedError("it leads to " + host + ", where a registry must not send us")
 	}
 	if proxy, err := http.ProxyFromEnvironment(req); err == nil && proxy != nil {

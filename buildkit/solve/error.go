@@ -70,6 +70,9 @@ func reword(err error) error {
 	if m := missing.FindStringSubmatch(text); m != nil {
 		return &shortened{text: m[1] + ": no such file to copy (does include: or an ignore file keep it out?)", err: err}
 	}
+	if m := tokenFault.FindStringSubmatch(text); m != nil {
+		return &buildkit.RegistryError{Host: m[1], Ref: "token", Err: &shortened{text: m[2], err: err}}
+	}
 	m := sourceOf.FindStringSubmatch(text)
 	if m == nil {
 		return &shortened{text: text, err: err}
