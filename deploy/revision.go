@@ -20,6 +20,7 @@ type Revision struct {
 	Began    time.Time `json:"began"`
 	Ended    time.Time `json:"ended,omitzero"`
 	Restores int       `json:"restores,omitempty"` // the revision that a rollback went back to; 0: this was none
+	Wrote    []string  `json:"wrote"`              // what was written since a revision was last proven; see [Object.String]. Nil: it is not known
 	Verdicts []Verdict `json:"verdicts,omitempty"`
 	Cause    string    `json:"cause,omitempty"`  // why it failed, on one line
 	Hidden   []string  `json:"hidden,omitempty"` // Secrets whose values are not kept; see [Object.String]

@@ -35,13 +35,13 @@ func (c *Cluster) Apply(ctx context.Context, set deploy.Set, planned []deploy.Ch
 		if watch != nil {
 			watch(deploy.Status{Object: object, Message: message})
 		}
-	}, func(bool) error { return nil }, nil)
+	}, func([]string) error { return nil }, nil)
 }
 
 // apply is Apply; begin is called before the first write, and hears whether
 // there will be any. Ready, unless it is nil, returns when objects are ready
 // that others depend on.
-func (c *Cluster) apply(ctx context.Context, set deploy.Set, planned []deploy.Change, say func(object, message string), begin func(writes bool) error, ready func(context.Context, []deploy.Object) error) error {
+func (c *Cluster) apply(ctx context.Context, set deploy.Set, planned []deploy.Change, say func(object, message string), begin func(writes []string) error, ready func(context.Context, []deploy.Object) error) error {
 	all, err := c.diff(ctx, set)
 	if err != nil {
 		return err
@@ -50,7 +50,11 @@ func (c *Cluster) apply(ctx context.Context, set deploy.Set, planned []deploy.Ch
 	if err := within(todo, planned); err != nil {
 		return err
 	}
-	if err := begin(len(todo) > 0); err != nil {
+	var writes []string
+	for _, p := range todo {
+		writes = append(writes, p.object.String())
+	}
+	if err := begin(writes); err != nil {
 		return err
 	}
 	todo = slices.DeleteFunc(todo, func(p pending) bool { return p.change.Op == deploy.Delete })

@@ -85,7 +85,7 @@ func (c *Cluster) diff(ctx context.Context, set deploy.Set) ([]pending, error) {
 	}
 	spaces := c.namespacesOf(set, items)
 	inventory := inventoryOf(set, items)
-	var left *deploy.Change
+	var left *remainder
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		return c.readOne(groupCtx, place{inventory.kind.resource, set.Namespace}, inventory)
@@ -123,11 +123,25 @@ func (c *Cluster) diff(ctx context.Context, set deploy.Set) ([]pending, error) {
 	if err != nil {
 		return nil, err
 	}
-	decided = append(decided, deletes...)
-	if left != nil && !slices.ContainsFunc(decided, func(p pending) bool { return p.change.Op != deploy.Unchanged }) {
-		decided = append(decided, pending{&item{object: left.Object}, *left})
+	return withRemainder(append(decided, deletes...), left), nil
+}
+
+// withRemainder returns decided such that what an earlier run has left is judged
+// again: what it wrote, nobody has proven, and can be judged. Where there is no such object and
+// nothing else is to happen, the last change stands for the revision or Lease.
+func withRemainder(decided []pending, left *remainder) []pending {
+	if left == nil {
+		return decided
 	}
-	return decided, nil
+	for n, p := range decided {
+		if p.change.Op == deploy.Unchanged && deploy.Judged(p.object) && left.of(p.object) {
+			decided[n].change.Op, decided[n].change.Diff = deploy.Conclude, left.change.Diff
+		}
+	}
+	if slices.ContainsFunc(decided, func(p pending) bool { return p.change.Op != deploy.Unchanged }) {
+		return decided
+	}
+	return append(decided, pending{&item{object: left.change.Object}, left.change})
 }
 
 // inventoryOf returns the inventory, as it is where there is none yet.

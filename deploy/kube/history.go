@@ -121,31 +121,57 @@ func (c *Cluster) records(ctx context.Context, set deploy.Set) ([]record, error)
 	return all, nil
 }
 
-// unfinished returns a change that stands for a revision which no run has
-// brought to a good end, or for a Lease that a dead run left; nil if there is
-// neither. Whoever may not read them does not learn of it.
-func (c *Cluster) unfinished(ctx context.Context, set deploy.Set) (*deploy.Change, error) {
+// A remainder is what a run has left that came to no good end.
+type remainder struct {
+	change deploy.Change // stands for the revision, or for the Lease of a dead run
+	wrote  []string      // what the run, and those before it, wrote and nobody has proven; see [deploy.Object.String]
+	all    bool          // it is not known what
+}
+
+// of reports whether o may be what the run has left.
+func (r *remainder) of(o deploy.Object) bool { return r.all || slices.Contains(r.wrote, o.String()) }
+
+// unfinished returns what the last run left if it came to no good end, and nil
+// otherwise. Whoever may not read revisions and Leases does not learn of it.
+func (c *Cluster) unfinished(ctx context.Context, set deploy.Set) (*remainder, error) {
 	found, err := c.records(ctx, set)
 	if err != nil {
 		return nil, c.unlessForbidden(ctx, "list the revisions of "+set.String(), err)
 	}
-	conclude := func(kind, name, why string) *deploy.Change {
-		return &deploy.Change{Op: deploy.Conclude, Diff: why, Object: deploy.Object{Body: map[string]any{
+	conclude := func(kind, name, why string) deploy.Change {
+		return deploy.Change{Op: deploy.Conclude, Diff: why, Object: deploy.Object{Body: map[string]any{
 			"apiVersion": "slipway.dev/v1", "kind": kind, "metadata": map[string]any{"name": name, "namespace": set.Namespace},
 		}}}
 	}
 	if len(found) > 0 && found[0].state != deploy.StateProven {
+		wrote, err := c.wrote(ctx, found[0])
+		if err != nil {
+			return nil, c.failed(ctx, fmt.Sprintf("read revision %d of %s", found[0].number, set), err)
+		}
 		why := map[deploy.State]string{deploy.StateFailed: "it failed, and is judged again"}[found[0].state]
-		return conclude("Revision", strconv.Itoa(found[0].number), cmp.Or(why, "its run did not end, and it is judged again")), nil
+		change := conclude("Revision", strconv.Itoa(found[0].number), cmp.Or(why, "its run did not end, and it is judged again"))
+		return &remainder{change: change, wrote: wrote, all: wrote == nil}, nil
 	}
 	lock, err := c.Locked(ctx, set)
 	if err != nil {
 		return nil, c.unlessForbidden(ctx, "read the Lease of "+set.String(), err)
 	}
 	if lock != nil && lock.Expired(now()) {
-		return conclude("Lease", parentName(set), "a run that died left it"), nil
+		return &remainder{change: conclude("Lease", parentName(set), "a run that died left it")}, nil
 	}
 	return nil, nil //nolint:nilnil // all is well
+}
+
+// wrote returns what was written up to a revision and is not proven.
+func (c *Cluster) wrote(ctx context.Context, r record) ([]string, error) {
+	limited, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	live, err := c.conn.dynamic.Resource(secrets()).Namespace(r.live.GetNamespace()).Get(limited, r.live.GetName(), metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	revision, err := readRevision(live.Object)
+	return revision.Wrote, err
 }
 
 func (c *Cluster) unlessForbidden(ctx context.Context, doing string, err error) error {
@@ -156,10 +182,11 @@ func (c *Cluster) unlessForbidden(ctx context.Context, doing string, err error) 
 	return c.failed(ctx, doing, err)
 }
 
-// begin remembers set as a revision that is pending. What was applied before
-// and is applied again is no new revision. It returns nil where nothing is to
-// be remembered: nothing is written, and the newest revision is that, and proven.
-func (c *Cluster) begin(ctx context.Context, set deploy.Set, run deploy.Run, restores int, writes bool) (*record, error) {
+// begin remembers set as a revision that is pending, before what writes lists is
+// written. What was applied before and is applied again is no new revision. It
+// returns nil where nothing is to be remembered: nothing is written, and the
+// newest revision is that, and proven.
+func (c *Cluster) begin(ctx context.Context, set deploy.Set, run deploy.Run, restores int, writes []string) (*record, error) {
 	found, err := c.records(ctx, set)
 	if err != nil {
 		return nil, c.failed(ctx, "list the revisions of "+set.String(), err)
@@ -172,12 +199,24 @@ func (c *Cluster) begin(ctx context.Context, set deploy.Set, run deploy.Run, res
 		} else {
 			r.number = found[0].number + 1
 		}
-		if again && !writes && found[0].state == deploy.StateProven {
+		if again && len(writes) == 0 && found[0].state == deploy.StateProven {
 			return nil, nil //nolint:nilnil // it is remembered already
 		}
 	}
+	wrote := append([]string{}, writes...)
+	if len(found) > 0 && found[0].state != deploy.StateProven {
+		before, err := c.wrote(ctx, found[0])
+		if err != nil {
+			return nil, c.failed(ctx, fmt.Sprintf("read revision %d of %s", found[0].number, set), err)
+		}
+		if wrote = append(wrote, before...); before == nil {
+			wrote = nil
+		}
+		slices.Sort(wrote)
+		wrote = slices.Compact(wrote)
+	}
 	kept, hidden := withoutForeignSecrets(set)
-	r.Revision = deploy.Revision{Number: r.number, State: deploy.StatePending, Set: kept, Hidden: hidden, Run: run, Began: now(), Restores: restores}
+	r.Revision = deploy.Revision{Number: r.number, State: deploy.StatePending, Set: kept, Hidden: hidden, Run: run, Began: now(), Restores: restores, Wrote: wrote}
 	return r, c.write(ctx, r)
 }
 

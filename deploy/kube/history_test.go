@@ -62,6 +62,49 @@ func TestTheSameAgainIsNoNewRevision(t *testing.T) {
 	}
 }
 
+// webs is a set of Deployments, with a ConfigMap that is written with the last.
+func webs(t *testing.T, names ...string) deploy.Set {
+	set := confs(t, names[len(names)-1])
+	for _, n := range names {
+		set.Objects = append(set.Objects, objects(t, `{apiVersion: apps/v1, kind: Deployment, metadata: {name: `+n+`}, spec: {template: {spec: {containers: [{name: web, image: "web:1"}]}}}}`)...)
+	}
+	return set
+}
+
+// TestWhatFailedIsJudgedAgain lets a run fail, and looks at what the next ones
+// would judge although nothing differs: what was written and not proven, and
+// nothing else.
+func TestWhatFailedIsJudgedAgain(t *testing.T) {
+	f := newFake(t)
+	c := f.cluster(t)
+	release(t, c, webs(t, "a", "b"), nil)
+	failing := webs(t, "a", "b", "c")
+	release(t, c, failing, errors.New("it crashes"))
+	judged := func(set deploy.Set) (names []string) {
+		for _, change := range mustDiff(t, c, set) {
+			if change.Op == deploy.Conclude {
+				names = append(names, change.Object.Name())
+			}
+		}
+		return names
+	}
+	if got := judged(failing); !slices.Equal(got, []string{"c"}) {
+		t.Errorf("after a run that wrote c: got %q", got)
+	}
+	more := webs(t, "a", "b", "c", "d")
+	if got := judged(more); !slices.Equal(got, []string{"c"}) {
+		t.Errorf("beside a change: got %q", got)
+	}
+	release(t, c, more, errors.New("it crashes again"))
+	if got := judged(more); !slices.Equal(got, []string{"c", "d"}) {
+		t.Errorf("after another run that failed: got %q", got)
+	}
+	release(t, c, more, nil)
+	if got := mustDiff(t, c, more); deploy.Changing(got) {
+		t.Errorf("after it was proven: got %v", changed(got))
+	}
+}
+
 func TestHistoryIsBounded(t *testing.T) {
 	f := newFake(t)
 	c := f.cluster(t)

@@ -187,7 +187,7 @@ func TestCancelGivesTheLeaseBack(t *testing.T) {
 		t.Fatalf("got %v, %v", revisions, err)
 	}
 	got := changed(mustDiff(t, c, set))
-	if len(got) != 1 || got["conclude Revision 1"] != "its run did not end, and it is judged again" {
+	if len(got) != 1 || got["conclude Deployment web"] != "its run did not end, and it is judged again" {
 		t.Errorf("got %q", got)
 	}
 	release(t, c, set, nil)

@@ -18,7 +18,7 @@ import (
 // planned deletes stays until [Turn.Conclude].
 func (t *Turn) Apply(ctx context.Context, set deploy.Set, planned []deploy.Change, restores int, ready func(context.Context, []deploy.Object) error) error {
 	t.set, t.planned, t.record = set, planned, nil
-	return t.cluster.apply(ctx, set, planned, t.say, func(writes bool) (err error) {
+	return t.cluster.apply(ctx, set, planned, t.say, func(writes []string) (err error) {
 		t.record, err = t.cluster.begin(ctx, set, t.run, restores, writes)
 		return err
 	}, ready)

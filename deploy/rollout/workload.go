@@ -2,7 +2,6 @@ package rollout
 
 import (
 	"cmp"
-	"slices"
 
 	"github.com/slipway-ci/slipway/deploy"
 )
@@ -47,7 +46,7 @@ func workloads(set deploy.Set, changes []deploy.Change) (judged []workload, appl
 					w.pins = append(w.pins, p)
 				}
 			}
-		case hasStatus(o):
+		case deploy.HasStatus(o):
 			w.custom = true
 		default:
 			applied = append(applied, o)
@@ -71,19 +70,4 @@ func addressIn(set deploy.Set, o deploy.Object) string {
 func runsPods(o deploy.Object) bool {
 	_, known := kinds()[o.Kind()]
 	return known && deploy.HasPodTemplate(o)
-}
-
-// hasStatus reports whether o may say by its status that it is ready: what a
-// definition in the cluster added. Built-in kinds that run no pods are done
-// when they are applied; a claim is bound when a pod uses it, and that pod tells.
-func hasStatus(o deploy.Object) bool {
-	return !slices.Contains(statusless(), o.Group())
-}
-
-func statusless() []string {
-	return []string{
-		"", "admissionregistration.k8s.io", "apps", "autoscaling", "batch", "certificates.k8s.io", "coordination.k8s.io",
-		"discovery.k8s.io", "events.k8s.io", "extensions", "flowcontrol.apiserver.k8s.io", "networking.k8s.io", "node.k8s.io",
-		"policy", "rbac.authorization.k8s.io", "resource.k8s.io", "scheduling.k8s.io", "storage.k8s.io",
-	}
 }
