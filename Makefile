@@ -84,8 +84,9 @@ e2e: build bin/slipway-cluster
 	$(E2E) -C e2e test $(E2EFLAGS) -count=1 -timeout 30m .
 
 # Go makes each input that is interesting as small as it can, for up to a minute, and tries nothing meanwhile.
-fuzz: ## bytes to plan, and expressions: 20 s of each
-	go test ./pipeline/syntax -run '^$$' -fuzz FuzzPlan -fuzztime 20s -fuzzminimizetime 10x && go test ./pipeline/expr -run '^$$' -fuzz FuzzTemplate -fuzztime 20s -fuzzminimizetime 10x
+FUZZ := ./pipeline/syntax:FuzzPlan ./pipeline/expr:FuzzTemplate ./pipeline/github:FuzzLog ./pipeline/report:FuzzTame
+fuzz: ## bytes to plan, expressions, and hostile output: 15 s of each
+	for f in $(FUZZ); do go test $${f%:*} -run '^$$' -fuzz $${f#*:}'$$' -fuzztime 15s -fuzzminimizetime 10x || exit 1; done
 
 bench: build ## what slipway costs, in CPU time
 	go run ./bench -slipway bin/slipway

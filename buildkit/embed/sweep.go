@@ -34,6 +34,7 @@ func sweep(ctx context.Context, cfg config) error {
 	if err := unmountAll(cfg.Root); err != nil {
 		return err
 	}
+	sweepTemp(os.TempDir())
 	dirs, err := filepath.Glob(filepath.Join(cfg.Root, "runc-*", "executor", "*", "rootfs"))
 	if err != nil {
 		return err
@@ -48,6 +49,21 @@ func sweep(ctx context.Context, cfg config) error {
 		}
 	}
 	return nil
+}
+
+// tempAge is how old a folder for a mount is that nobody is about to use.
+const tempAge = time.Hour
+
+// sweepTemp removes the empty folders that BuildKit made to mount something on, and
+// did not come to remove: of whom they are cannot be told, but that nobody uses
+// them can. A folder that something is mounted on, or lies in, stays.
+func sweepTemp(dir string) {
+	found, _ := filepath.Glob(filepath.Join(dir, "buildkit-mount*")) // fails on patterns alone
+	for _, path := range found {
+		if info, err := os.Lstat(path); err == nil && info.IsDir() && time.Since(info.ModTime()) > tempAge {
+			_ = os.Remove(path)
+		}
+	}
 }
 
 // deleteContainer kills a container and removes its state and cgroup. One that

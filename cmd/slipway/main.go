@@ -14,6 +14,7 @@ func main() {
 	if code, played := playPart(); played {
 		os.Exit(code)
 	}
+	growFreely()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
