@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
 	"testing"
@@ -12,6 +13,24 @@ func TestUnapproved(t *testing.T) {
 	kind := func(name string) deploy.Object {
 		return deploy.Object{Body: map[string]any{"kind": name, "metadata": map[string]any{"name": "x"}}}
 	}
+	body := func(text string) map[string]any {
+		var b map[string]any
+		if err := json.Unmarshal([]byte(text), &b); err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	web := func(replicas, container string) map[string]any {
+		return body(`{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x"}, "spec": {"replicas": ` + replicas + `, "template": {"spec": {"containers": [` + container + `]}}}}`)
+	}
+	configure := func(was, is map[string]any) deploy.Change {
+		return deploy.Change{Op: deploy.Configure, Live: was, Object: deploy.Object{Body: is}}
+	}
+	const probed, bare = `{"name": "a", "image": "r/a:v1.2.0", "readinessProbe": {}}`, `{"name": "a", "image": "r/a:v1.2.0"}`
+	service := func(label string) map[string]any {
+		return body(`{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x"}, "spec": {"selector": {"app": "` + label + `"}}}`)
+	}
+	image := func(ref string) map[string]any { return web("1", `{"name": "a", "image": "`+ref+`"}`) }
 	for _, test := range []struct {
 		name     string
 		change   deploy.Change
@@ -26,6 +45,23 @@ func TestUnapproved(t *testing.T) {
 		{"a namespace", deploy.Change{Op: deploy.Delete, Object: kind("Namespace")}, nil, deploy.DeleteNamespace},
 		{"a definition", deploy.Change{Op: deploy.Delete, Object: kind("CustomResourceDefinition")}, nil, deploy.DeleteKind},
 		{"a Job made anew", deploy.Change{Op: deploy.Replace, Object: kind("Job")}, nil, ""},
+		{"a workload made anew", deploy.Change{Op: deploy.Replace, Object: deploy.Object{Body: web("1", bare)}}, nil, deploy.ReplaceWorkload},
+		{"a service that leads elsewhere", configure(service("a"), service("b")), nil, deploy.ChangeSelector},
+		{"a service that does not", configure(service("a"), service("a")), nil, ""},
+		{"no replicas any more", configure(web("2", bare), web("0", bare)), nil, deploy.ScaleToZero},
+		{"no replicas as before", configure(web("0", bare), web("0", bare)), nil, ""},
+		{"fewer replicas", configure(web("2", bare), web("1", bare)), nil, ""},
+		{"a probe less", configure(web("1", probed), web("1", bare)), nil, deploy.RemoveProbe},
+		{"a probe more", configure(web("1", bare), web("1", probed)), nil, ""},
+		{"a container less", configure(web("1", probed), web("1", `{"name": "b", "image": "r/b"}`)), nil, ""},
+		{"an older image", configure(image("r/a:v1.10.0@sha256:1"), image("r/a:v1.9.9@sha256:2")), nil, deploy.DowngradeImage},
+		{"an older image, approved", configure(image("r/a:1.10.0"), image("r/a:1.9.9")), []deploy.Risk{deploy.DowngradeImage}, ""},
+		{"a candidate of what runs", configure(image("r/a:1.0.0"), image("r/a:1.0.0-rc.2")), nil, deploy.DowngradeImage},
+		{"an older candidate", configure(image("r/a:1.0.0-rc.10"), image("r/a:1.0.0-rc.9")), nil, deploy.DowngradeImage},
+		{"a later image", configure(image("r/a:v1.9.0"), image("r/a:v1.10.0")), nil, ""},
+		{"another repository", configure(image("r/a:v2.0.0"), image("r/b:v1.0.0")), nil, ""},
+		{"no version", configure(image("r/a:v2.0.0"), image("r/a:main")), nil, ""},
+		{"an object that is not known", deploy.Change{Op: deploy.Configure, Object: deploy.Object{Body: web("0", bare)}}, nil, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var got deploy.Risk

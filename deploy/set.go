@@ -60,6 +60,8 @@ type Change struct {
 	Object Object
 	Op     Op
 	Diff   string // one line per field, "path: old → new"; values of Secrets are masked
+
+	Live map[string]any `json:"-"` // the object as it is in the cluster, where it is changed; nil: it is not known
 }
 
 // A Status is one observation of an object on its way.

@@ -82,7 +82,7 @@ Green means the digest you built is what runs. Red tells you why.`,
 		return usagef("%w (see %s --help)", err, c.CommandPath())
 	})
 	root.PersistentFlags().BoolVarP(&a.flags.verbose, "verbose", "v", false, "write what developers of slipway want to know")
-	root.AddCommand(a.init(), a.validate(), a.explain(), a.environments(), a.schema(), a.graph(), a.plan(), a.run(), a.report(), a.runs(), a.build(), a.deploy(), a.render(), a.registry(), a.cache(), a.doctor(), a.version(), a.man())
+	root.AddCommand(a.init(), a.validate(), a.explain(), a.environments(), a.schema(), a.graph(), a.plan(), a.run(), a.report(), a.runs(), a.build(), a.deploy(), a.render(), a.diff(), a.registry(), a.cache(), a.doctor(), a.version(), a.man())
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
 		if err := a.twins(c.Flags()); err != nil {
 			return err

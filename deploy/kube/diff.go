@@ -191,7 +191,7 @@ func (c *Cluster) decide(ctx context.Context, items []*item, first ...*item) ([]
 // change finds what is to happen to one item, by a dry-run where it must be.
 func (c *Cluster) change(ctx context.Context, it *item) (deploy.Change, error) {
 	it.leaveReplicas()
-	change := deploy.Change{Object: it.object, Op: deploy.Create}
+	change := deploy.Change{Object: it.object, Op: deploy.Create, Live: it.live}
 	switch {
 	case deleting(it.live) && !it.forced:
 		return change, &deploy.ObjectError{Object: it.object, Err: errors.New("is being deleted (run again when it is gone)")}

@@ -32,12 +32,7 @@ func Plan(w io.Writer, plan *pipeline.Plan) error {
 		if s.Skip != "" || s.Idle {
 			continue
 		}
-		for _, e := range s.Effects {
-			b.WriteString(strings.TrimRight(fmt.Sprintf("  %-9s %s  %s", e.Verb, Tame(e.Object), Tame(e.Detail)), " ") + "\n")
-			for line := range strings.Lines(e.Diff) {
-				fmt.Fprintf(&b, "      %s\n", Tame(strings.TrimRight(line, "\n")))
-			}
-		}
+		effects(&b, s)
 	}
 	if err := plan.Unchecked(); err != nil {
 		b.WriteString("\nwhat could not be checked, and is planned as if nothing was there:\n")
@@ -45,12 +40,7 @@ func Plan(w io.Writer, plan *pipeline.Plan) error {
 			fmt.Fprintf(&b, "  %s\n", Tame(strings.TrimRight(line, "\n")))
 		}
 	}
-	if err := plan.Held(); err != nil {
-		b.WriteString("\nwhat keeps a run from beginning:\n")
-		for line := range strings.Lines(err.Error()) {
-			fmt.Fprintf(&b, "  %s\n", Tame(strings.TrimRight(line, "\n")))
-		}
-	}
+	held(&b, plan)
 	if plan.Release != "" {
 		fmt.Fprintf(&b, "\nrelease (of a green run)\n  push      %s\n", Tame(plan.Release))
 	}
@@ -62,6 +52,28 @@ func Plan(w io.Writer, plan *pipeline.Plan) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// effects writes what a step would change.
+func effects(b *strings.Builder, s pipeline.Step) {
+	for _, e := range s.Effects {
+		b.WriteString(strings.TrimRight(fmt.Sprintf("  %-9s %s  %s", e.Verb, Tame(e.Object), Tame(e.Detail)), " ") + "\n")
+		for line := range strings.Lines(e.Diff) {
+			fmt.Fprintf(b, "      %s\n", Tame(strings.TrimRight(line, "\n")))
+		}
+	}
+}
+
+// held writes what has to be approved before a run begins.
+func held(b *strings.Builder, plan *pipeline.Plan) {
+	err := plan.Held()
+	if err == nil {
+		return
+	}
+	b.WriteString("\nwhat keeps a run from beginning:\n")
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(b, "  %s\n", Tame(strings.TrimRight(line, "\n")))
+	}
 }
 
 // Plans writes several plans, one after the other.
