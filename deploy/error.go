@@ -3,6 +3,7 @@ package deploy
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -86,14 +87,15 @@ type OwnedField struct {
 }
 
 func (e *ConflictError) Error() string {
-	var parts, managers []string
+	var parts, managers, paths []string
 	for _, f := range e.Fields {
+		paths = append(paths, strconv.Quote(f.Field))
 		parts = append(parts, fmt.Sprintf("%s belongs to %s", f.Field, f.Manager))
 		if !slices.Contains(managers, f.Manager) {
 			managers = append(managers, f.Manager)
 		}
 	}
-	return fmt.Sprintf("%s (leave the field out of the manifest, or take it over with --take-from %s)", strings.Join(parts, ", "), strings.Join(managers, ","))
+	return fmt.Sprintf("%s (leave the field out of the manifest, or take it over with force: [%s] or --take-from %s)", strings.Join(parts, ", "), strings.Join(paths, ", "), strings.Join(managers, ","))
 }
 
 // A MovedError says that what would have to change is more than what was planned.

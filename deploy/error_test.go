@@ -23,7 +23,7 @@ func TestErrorTexts(t *testing.T) {
 		{&deploy.ObjectError{Object: located, Err: cause}, "deploy/web.yaml:7: Deployment shop/web: is odd"},
 		{
 			&deploy.ConflictError{Fields: []deploy.OwnedField{{Manager: "hpa", Field: "spec.replicas"}, {Manager: "me", Field: "spec.x"}}},
-			"spec.replicas belongs to hpa, spec.x belongs to me (leave the field out of the manifest, or take it over with --take-from hpa,me)",
+			"spec.replicas belongs to hpa, spec.x belongs to me (leave the field out of the manifest, or take it over with force: [\"spec.replicas\", \"spec.x\"] or --take-from hpa,me)",
 		},
 		{&deploy.MovedError{Changes: []deploy.Change{{Object: web, Op: deploy.Configure}}}, "the cluster moved since the plan, which does not list: configure Deployment shop/web (run again)"},
 		{&deploy.ClusterError{Server: "https://x:6443", Doing: "list pods", Err: cause}, "cluster https://x:6443: list pods: is odd"},

@@ -42,9 +42,11 @@ const DefaultTimeout = 10 * time.Minute
 // Deploy is the kind "deploy": render, pin, diff, apply, wait, prove.
 type Deploy struct {
 	Manifests `yaml:",inline"`
-	Name      string `yaml:"name" doc:"Name of the deployment, to which its inventory belongs. Default: the stage's id."`
-	Namespace string `yaml:"namespace" doc:"Namespace of objects that name none. Default: the environment's."`
-	OnFailure string `yaml:"onFailure" enum:"leave,rollback" doc:"What to do when the rollout fails: leave (the default) or rollback, to the last revision that was proven. A third of the timeout is kept for that."`
+	Name      string   `yaml:"name" doc:"Name of the deployment, to which its inventory belongs. Default: the stage's id."`
+	Namespace string   `yaml:"namespace" doc:"Namespace of objects that name none. Default: the environment's."`
+	OnFailure string   `yaml:"onFailure" enum:"leave,rollback" doc:"What to do when the rollout fails: leave (the default) or rollback, to the last revision that was proven. A third of the timeout is kept for that."`
+	Adopt     bool     `yaml:"adopt" doc:"Take over objects that Helm, Argo CD or Flux manage. Without it they are an error: two tools would undo each other's work."`
+	Force     []string `yaml:"force" doc:"Fields to take from whoever has them, as the error about them names them: spec.replicas, or spec.template for all in it."`
 
 	renderer  Renderer
 	validator Validator
@@ -81,6 +83,7 @@ func (d *Deploy) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, 
 	set := deploy.Set{
 		Pipeline: sc.Pipeline, Name: name, Environment: sc.Environment.Name,
 		Namespace: cmp.Or(d.Namespace, sc.Environment.Namespace),
+		Adopt:     d.Adopt, Force: d.Force,
 	}
 	if err := d.settle(ctx, d.registry, sc, &act); err != nil {
 		return act, err

@@ -25,6 +25,8 @@ type bare struct {
 	name      string
 	onFailure string
 	timeout   time.Duration
+	adopt     bool
+	force     []string
 }
 
 func (a *app) deploy() *cobra.Command {
@@ -55,6 +57,8 @@ func (b *bare) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVarP(&b.kustomize, "kustomize", "k", "", "folder with a kustomization")
 	f.StringArrayVar(&b.images, "image", nil, "what containers run: `NAME=REF@DIGEST`, where NAME is the repository in the manifests")
+	f.BoolVar(&b.adopt, "adopt", false, "take over objects that Helm, Argo CD or Flux manage")
+	f.StringSliceVar(&b.force, "force", nil, "`FIELDS` to take from whoever has them, such as spec.replicas")
 	f.StringVar(&b.name, "name", "", "name of the deployment (default: from the working folder and DIR)")
 }
 
@@ -63,7 +67,7 @@ func (a *app) bare(ctx context.Context, w *world, b bare) (*pipeline.Plan, error
 	if b.kustomize == "" {
 		return nil, usagef("which folder? (name it with -k, or use slipway run for a pipeline file)")
 	}
-	body := &stages.Deploy{Manifests: stages.Manifests{Kustomize: b.kustomize, Images: map[string]pipeline.Value{}}, Namespace: a.flags.namespace, OnFailure: b.onFailure}
+	body := &stages.Deploy{Manifests: stages.Manifests{Kustomize: b.kustomize, Images: map[string]pipeline.Value{}}, Namespace: a.flags.namespace, OnFailure: b.onFailure, Adopt: b.adopt, Force: b.force}
 	if len(body.Check()) > 0 {
 		return nil, usagef("--on-failure %s (want leave or rollback)", b.onFailure)
 	}

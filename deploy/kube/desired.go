@@ -22,6 +22,7 @@ type item struct {
 	awaits bool           // objects that it may need are to be made before it
 	fresh  bool           // its namespace or its kind is not there yet: it cannot be read or dry-run
 	turn   int            // when it is applied; see [deploy.Turns]
+	set    *deploy.Set    // whose member it is; nil: nobody's
 	needs  []*item        // to be ready before it is applied
 	scaled bool           // an autoscaler of the set says how many replicas it has
 	forced bool           // a dry-run takes fields from whoever has them: it only tells
@@ -55,6 +56,7 @@ func (c *Cluster) desired(ctx context.Context, set deploy.Set) ([]*item, error) 
 			continue
 		}
 		seen[addressOf(it.object)] = true
+		it.set = &set
 		items = append(items, it)
 	}
 	slices.SortStableFunc(items, func(a, b *item) int { return deploy.Compare(a.object, b.object) })

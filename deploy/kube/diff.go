@@ -197,6 +197,8 @@ func (c *Cluster) change(ctx context.Context, it *item) (deploy.Change, error) {
 		return change, &deploy.ObjectError{Object: it.object, Err: errors.New("is being deleted (run again when it is gone)")}
 	case it.member && it.live != nil && ownerOf(it.live) != "" && ownerOf(it.live) != ownerOf(it.object.Body):
 		return change, &deploy.ObjectError{Object: it.object, Err: &deploy.OwnedError{Deployment: deploymentOf(it.live)}}
+	case it.managed() != nil && !it.set.Adopt:
+		return change, &deploy.ObjectError{Object: it.object, Err: it.managed()}
 	case it.live == nil && it.fresh:
 		return change, nil
 	case it.live != nil && applied(it.object.Body, it.live):
@@ -227,14 +229,14 @@ func (c *Cluster) change(ctx context.Context, it *item) (deploy.Change, error) {
 }
 
 // patch applies an item server-side, or tries to. Fields of other managers
-// are taken only from those that [Cluster.TakeFrom] names.
+// are taken only from those that [Cluster.TakeFrom] names, or where the set forces it.
 func (c *Cluster) patch(ctx context.Context, it *item, dryRun ...string) (map[string]any, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	body := &unstructured.Unstructured{Object: it.object.Body}
 	options := metav1.ApplyOptions{FieldManager: Manager, DryRun: dryRun}
 	result, err := c.of(it).Apply(ctx, it.object.Name(), body, options)
-	if conflict := conflictOf(err); conflict != nil && (it.forced && len(dryRun) > 0 || c.mayTake(conflict)) {
+	if conflict := conflictOf(err); conflict != nil && (it.forced && len(dryRun) > 0 || c.mayTake(it, conflict)) {
 		options.Force = true
 		result, err = c.of(it).Apply(ctx, it.object.Name(), body, options)
 	}
@@ -244,8 +246,24 @@ func (c *Cluster) patch(ctx context.Context, it *item, dryRun ...string) (map[st
 	return result.Object, nil
 }
 
-func (c *Cluster) mayTake(conflict *deploy.ConflictError) bool {
-	return !slices.ContainsFunc(conflict.Fields, func(f deploy.OwnedField) bool { return !slices.Contains(c.TakeFrom, f.Manager) })
+// mayTake reports whether the user lets us have all fields of a conflict.
+func (c *Cluster) mayTake(it *item, conflict *deploy.ConflictError) bool {
+	from := c.TakeFrom
+	if tool := it.managed(); tool != nil && it.set.Adopt {
+		from = append(slices.Clone(from), tool.Managers...)
+	}
+	return !slices.ContainsFunc(conflict.Fields, func(f deploy.OwnedField) bool {
+		return !slices.Contains(from, f.Manager) && (it.set == nil || !it.set.Forces(f.Field))
+	})
+}
+
+// managed returns the error of an item that another tool manages and that is to
+// become ours, and nil for all others.
+func (it *item) managed() *deploy.ManagedError {
+	if it.live == nil || it.set == nil || it.forced || ownerOf(it.live) != "" {
+		return nil
+	}
+	return deploy.Managed(deploy.Object{Body: it.live})
 }
 
 // rejected says why the server did not take an item.
