@@ -3,8 +3,10 @@ package rollout
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -28,6 +30,7 @@ const (
 	askTimeout  = 15 * time.Second
 	askTries    = 3
 	logTimeout  = 2 * time.Second
+	logTries    = 4
 	logLines    = 20
 	logLineSize = 2000 // bytes of a line that are kept
 	logSize     = 256 << 10
@@ -76,13 +79,7 @@ func (e *errands) lastWords(ctx context.Context, g grave, tell func([]string)) {
 	e.running.Go(func() {
 		limited, cancel := context.WithTimeout(ctx, logTimeout)
 		defer cancel()
-		lines, err := read(limited, logs, g)
-		if err != nil || len(lines) == 0 { // it may have been started again meanwhile, or not yet
-			g.previous = !g.previous
-			if other, err := read(limited, logs, g); err == nil {
-				lines = other
-			}
-		}
+		lines, err := dig(limited, logs, g)
 		if err != nil {
 			e.log.Debug("no log", "pod", g.pod, "container", g.container, "err", err)
 		}
@@ -101,6 +98,29 @@ func (e *errands) deliver(ctx context.Context, f func()) {
 	}
 }
 
+// dig returns the last lines that g wrote. It may have been started again since it
+// died, or not yet: then they are in the log of its present run, or of the one
+// before; and while that changes they may be in neither for a moment.
+func dig(ctx context.Context, logs Logs, g grave) (lines []string, err error) {
+	for try := range logTries {
+		if try > 0 {
+			wait(ctx, time.Duration(try)*50*time.Millisecond)
+		}
+		if lines, err = read(ctx, logs, g); err == nil && len(lines) > 0 || ctx.Err() != nil {
+			break
+		}
+		g.previous = !g.previous
+	}
+	return lines, err
+}
+
+// kubelets matches what a kubelet answers, as if the program had written it, when
+// the log was removed between its look and its reading (pkg/kubelet/kuberuntime).
+var kubelets = regexp.MustCompile(`^(unable to retrieve container logs for \S+://|failed to try resolving symlinks in path "?/var/log/|failed to open log file "?/var/log/|failed to watch file "?/var/log/)`)
+
+// errRemoved reports that there is no log any more.
+var errRemoved = errors.New("its log was just removed")
+
 // read returns the last lines that g wrote.
 func read(ctx context.Context, logs Logs, g grave) ([]string, error) {
 	stream, err := logs.Logs(ctx, g.namespace, g.pod, g.container, g.previous, logLines)
@@ -115,6 +135,9 @@ func read(ctx context.Context, logs Logs, g grave) ([]string, error) {
 	scanner.Buffer(nil, logSize)
 	for scanner.Scan() {
 		lines = append(lines, strings.ToValidUTF8(cut(scanner.Text(), logLineSize), "\uFFFD"))
+	}
+	if len(lines) == 1 && kubelets.MatchString(lines[0]) {
+		return nil, errRemoved
 	}
 	return lines[max(0, len(lines)-logLines):], scanner.Err()
 }

@@ -134,7 +134,7 @@ type forbidden struct {
 	err   error
 }
 
-func (f *forbidden) Error() string { return f.words + " (grant it in a Role; slipway job prints one)" }
+func (f *forbidden) Error() string { return f.words + " (grant it in a Role)" }
 func (f *forbidden) Unwrap() error { return f.err }
 
 // report notes how a request ended; a success forgets all failures before it.
