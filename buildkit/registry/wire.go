@@ -102,7 +102,7 @@ type refusedError string
 func (e refusedError) Error() string { return string(e) }
 
 func noTLS(host string) error {
-	return refusedError(fmt.Sprintf("%s is not spoken to without TLS (list it in registries: with http: true, if that is meant)", host))
+	return refusedError(fmt.Sprintf("%s is not spoken to without TLS (name it with --plain-http, if that is meant)", host))
 }
 
 // wire returns the round tripper for what has to do with a registry.
