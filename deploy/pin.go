@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ type Image struct {
 	Name   string // repository as it stands in the manifests, such as "localhost:5000/shop/web"
 	Ref    string // what it becomes: "repository:tag@sha256:…"
 	Digest string // of Ref
+	Source string // the repository as we know it, where nodes pull it by another name; empty: that of Ref
 }
 
 // Unknown is the digest that stands for one that a build has yet to give.
@@ -20,10 +22,14 @@ const Unknown = "sha256:00000000000000000000000000000000000000000000000000000000
 type Pin struct {
 	Object    string // address of the object; see [Object.String]
 	Container string
-	Init      bool // an init container
-	Ref       string
+	Init      bool   // an init container
+	Ref       string // as nodes pull it
 	Digest    string
+	Source    string `json:",omitempty"` // the repository as we know it, if that is another name; see [Pin.Repository]
 }
+
+// Repository returns where the image of p lies, by the name that we know it by.
+func (p Pin) Repository() string { return cmp.Or(p.Source, Repository(p.Ref)) }
 
 // PinImages replaces the image of every container whose repository is the name
 // of one of images, in every pod template of objs, and returns what it pinned.
@@ -45,7 +51,7 @@ func PinImages(objs []Object, images []Image) ([]Pin, error) {
 			}
 			used[n] = true
 			c.body["image"] = images[n].Ref
-			pins = append(pins, Pin{Object: objs[i].String(), Container: c.Name(), Init: c.Init, Ref: images[n].Ref, Digest: images[n].Digest})
+			pins = append(pins, Pin{Object: objs[i].String(), Container: c.Name(), Init: c.Init, Ref: images[n].Ref, Digest: images[n].Digest, Source: images[n].Source})
 		}
 	}
 	for n, ok := range used {

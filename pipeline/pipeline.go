@@ -18,6 +18,7 @@ type Pipeline struct {
 	Environments []Environment
 	Stages       []Stage // in file order
 	Outputs      []Output
+	Registries   Registries
 	Release      Value // repository that releases are pushed to; zero means none
 }
 

@@ -14,6 +14,7 @@ type Scope struct {
 	Dir         string // absolute folder of the pipeline file
 	File        string // the pipeline file, as the user named it
 	Environment Environment
+	Registries  Registries
 
 	// Facts are by name as expressions use them: vars, environment, git, ci,
 	// matrix. A

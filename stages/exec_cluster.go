@@ -265,7 +265,7 @@ func (e *Exec) job(sc pipeline.Scope, namespace string) (deploy.Job, error) {
 		envFrom = append(envFrom, map[string]any{kind: map[string]any{"name": from}})
 	}
 	container := map[string]any{
-		"name": jobContainer, "image": cmd.Image.Ref(),
+		"name": jobContainer, "image": sc.Registries.Pulled(cmd.Image.Ref()),
 		"securityContext": map[string]any{"allowPrivilegeEscalation": false, "capabilities": map[string]any{"drop": []any{"ALL"}}},
 	}
 	set(container, "command", texts(cmd.Args))

@@ -137,6 +137,9 @@ func pin(sc pipeline.Scope, objs []deploy.Object, origins []origin) ([]deploy.Ob
 		case !errors.Is(err, pipeline.ErrUnkept):
 			return nil, nil, err
 		}
+		if pulled := sc.Registries.Pulled(im.Ref); pulled != im.Ref {
+			im.Ref, im.Source = pulled, deploy.Repository(im.Ref)
+		}
 		images = append(images, im)
 	}
 	pins, err := deploy.PinImages(objs, images)

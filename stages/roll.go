@@ -222,7 +222,7 @@ func (r roller) goBack(ctx context.Context, env *pipeline.Env, turn Turn, set de
 func (r roller) digests(ctx context.Context, set deploy.Set) error {
 	seen := map[string]bool{}
 	for _, p := range set.Pins {
-		ref := deploy.Repository(p.Ref) + "@" + p.Digest
+		ref := p.Repository() + "@" + p.Digest
 		if seen[ref] {
 			continue
 		}

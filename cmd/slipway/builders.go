@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,6 +22,7 @@ import (
 type solver interface {
 	Dial(ctx context.Context) (net.Conn, error)
 	Close() error
+	speakPlainly(hosts []string) // to these registries, without TLS; before the first Dial
 }
 
 // A builder is what stages build with: a solver of our own, one elsewhere, or a
@@ -100,7 +102,7 @@ func (a *app) addBuilders(w *world) {
 		own := newSolver(w.state, a.flags.isolated, a.flags.plainHTTP, a.waiting, a.log())
 		b := &solve.Builder{Dial: own.Dial, Env: a.env}
 		w.members = []*solve.Member{{Name: w.state, Builder: b}}
-		w.builder, w.close = b, []func() error{b.Close, own.Close}
+		w.builder, w.own, w.close = b, own, []func() error{b.Close, own.Close}
 		return
 	case len(members) == 1:
 		w.builder = members[0].Builder
@@ -108,6 +110,15 @@ func (a *app) addBuilders(w *world) {
 		w.builder = &solve.Fleet{Members: members}
 	}
 	w.members, w.close = members, []func() error{w.builder.Close}
+}
+
+// speakPlainly lets registries be spoken to without TLS, beside those of the flag.
+// Builders elsewhere have settings of their own.
+func (w *world) speakPlainly(hosts []string) {
+	w.images.PlainHTTP = append(slices.Clone(w.plain), hosts...)
+	if w.own != nil {
+		w.own.speakPlainly(w.images.PlainHTTP)
+	}
 }
 
 // waiting tells the user whose lock keeps us.

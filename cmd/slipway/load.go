@@ -188,7 +188,7 @@ func (a *app) scope(ctx context.Context, p *pipeline.Pipeline, env pipeline.Envi
 			fmt.Fprintf(a.stderr, "warning: a secret has less than %d characters: it is not hidden in logs\n", report.Shortest)
 		}
 	}
-	return pipeline.Scope{Environment: env, Facts: map[string]any{
+	return pipeline.Scope{Environment: env, Registries: p.Registries, Facts: map[string]any{
 		"vars": vars,
 		"environment": map[string]any{
 			"name": env.Name, "namespace": env.Namespace, "context": env.Context,
@@ -235,6 +235,7 @@ func (a *app) planFor(ctx context.Context, w *world, p *pipeline.Pipeline, env p
 	if w.cluster.Context == "" {
 		w.cluster.Context = env.Context
 	}
+	w.speakPlainly(p.Registries.PlainHTTP())
 	if env.Protected && (len(a.flags.only)+len(a.flags.skip) > 0 || choose != nil) {
 		return nil, usagef("environment %s is protected, so all of its stages run (leave out --only and --skip, and use slipway run)", env.Name)
 	}

@@ -16,8 +16,12 @@ import (
 
 // newSolver returns a solver of our own. What a build may ask of it, allow: says.
 func newSolver(state string, isolated bool, plainHTTP []string, waiting func(*buildkit.LockError), log *slog.Logger) solver {
-	return &embed.Solver{State: state, Isolated: isolated, PlainHTTP: plainHTTP, Waiting: waiting, Log: log, Entitlements: []string{"security.insecure"}}
+	return &ownSolver{&embed.Solver{State: state, Isolated: isolated, PlainHTTP: plainHTTP, Waiting: waiting, Log: log, Entitlements: []string{"security.insecure"}}}
 }
+
+type ownSolver struct{ *embed.Solver }
+
+func (s *ownSolver) speakPlainly(hosts []string) { s.PlainHTTP = hosts }
 
 // playPart plays the part in which this binary was started by itself, if it was.
 func playPart() (code int, played bool) { return embed.Child() }

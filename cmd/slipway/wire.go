@@ -32,6 +32,8 @@ type world struct {
 	state   string // the folder for the state of builds
 	members []*solve.Member
 	builder builder
+	own     solver   // what builder is, where it is our own
+	plain   []string // registries that flags name as without TLS
 	close   []func() error
 	images  *registry.Client
 	cluster *kube.Cluster
@@ -42,7 +44,7 @@ type world struct {
 func (a *app) world() *world {
 	state := a.state()
 	klog.SetSlogLogger(a.log()) // client-go writes to stderr otherwise
-	w := &world{state: state}
+	w := &world{state: state, plain: a.flags.plainHTTP}
 	a.addBuilders(w)
 	w.images = &registry.Client{PlainHTTP: a.flags.plainHTTP, Content: w.builder, Log: a.log()}
 	w.cluster = &kube.Cluster{Kubeconfig: a.flags.kubeconfig, Context: a.flags.context, Namespace: a.flags.namespace, TakeFrom: a.flags.takeFrom, Log: a.log()}

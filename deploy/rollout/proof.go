@@ -94,7 +94,7 @@ func (p *proof) check(pod *corev1.Pod, pin deploy.Pin, s *snapshot) {
 	if reported == pin.Digest {
 		return
 	}
-	q := question{deploy.Repository(pin.Ref), pin.Digest, reported}
+	q := question{pin.Repository(), pin.Digest, reported}
 	a, known := s.answers[q]
 	switch {
 	case !known && !s.exact:

@@ -146,6 +146,10 @@ func (g *generator) sections(root *schema, kinds []pipeline.Kind) {
 	env := g.defs["environment"].Properties["vars"]
 	env.AdditionalProperties = &schema{Ref: "#/$defs/constant"}
 	byName("environments", &schema{Ref: "#/$defs/environment"}, "object", "null")
+	g.defs["registry"] = g.structure(reflect.TypeFor[registry](), "")
+	g.defs["registry"].Properties["pullAs"].Pattern = registryPull.String()
+	byName("registries", &schema{Ref: "#/$defs/registry"}, "object", "null")
+	root.Properties["registries"].PropertyNames.Pattern = registryHost.String()
 	g.plain = false
 }
 

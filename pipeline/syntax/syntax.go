@@ -37,6 +37,7 @@ type file struct {
 	Include      []string                  `yaml:"include" doc:"Files with further vars, environments, defaults, stages and outputs, by paths from the folder of this one."`
 	Defaults     yaml.Node                 `yaml:"defaults" doc:"What stages have without saying so, by kind; stage is for what stands beside the kind. Mappings are merged, lists replaced, null takes a default away."`
 	Stages       yaml.Node                 `yaml:"stages,required" doc:"What is done, by id. Stages that don't need each other run at the same time."`
+	Registries   yaml.Node                 `yaml:"registries" doc:"How registries are spoken to, by host, where it is not as with all others."`
 	Release      release                   `yaml:"release" doc:"Where the record of a green run goes, beside .slipway/runs: other machines promote it from there."`
 	Outputs      map[string]pipeline.Value `yaml:"outputs,any" doc:"What a run gives to whoever started it, by name."`
 }
@@ -128,6 +129,7 @@ func (r *reader) read() {
 	r.defaults(parts["defaults"])
 	nodes := r.stages(parts["stages"])
 	r.environments(parts["environments"])
+	r.registries(parts["registries"])
 	for i := range nodes {
 		r.stage(&r.out.Stages[i], nodes[i])
 	}
