@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,13 +15,28 @@ import (
 
 // writes keeps each write, and may fail.
 type writes struct {
+	mu  sync.Mutex
 	got []string
 	err error
 }
 
 func (w *writes) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.got = append(w.got, string(p))
 	return len(p), w.err
+}
+
+func (w *writes) seen() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.got)
+}
+
+func (w *writes) fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.err = err
 }
 
 func TestBatch(t *testing.T) {
@@ -35,8 +51,8 @@ func TestBatch(t *testing.T) {
 		}
 		write("one ")
 		write("two")
-		if len(w.got) > 0 {
-			t.Errorf("written at once: %q", w.got)
+		if got := w.seen(); len(got) > 0 {
+			t.Errorf("written at once: %q", got)
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
@@ -46,17 +62,18 @@ func TestBatch(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		if want := []string{"one two", strings.Repeat("x", 64<<10), "last"}; !slices.Equal(w.got, want) {
-			t.Errorf("%d writes, want three", len(w.got))
+		if want := []string{"one two", strings.Repeat("x", 64<<10), "last"}; !slices.Equal(w.seen(), want) {
+			t.Errorf("%d writes, want three", len(w.seen()))
 		}
-		w.err = errors.New("no space left")
+		full := errors.New("no space left")
+		w.fail(full)
 		write("lost")
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if _, err := b.Write([]byte("more")); !errors.Is(err, w.err) {
+		if _, err := b.Write([]byte("more")); !errors.Is(err, full) {
 			t.Errorf("the error of an earlier write: got %v", err)
 		}
-		if err := b.Flush(); !errors.Is(err, w.err) {
+		if err := b.Flush(); !errors.Is(err, full) {
 			t.Errorf("flush: got %v", err)
 		}
 	})
@@ -71,11 +88,11 @@ func TestLogsAreGathered(t *testing.T) {
 		sink(pipeline.Event{Type: pipeline.EventLog, Step: "api", Text: "compiling"})
 	}
 	sink(pipeline.Event{Type: pipeline.EventNote, Step: "api", Text: "done"})
-	text := strings.Join(w.got, "")
+	text := strings.Join(w.seen(), "")
 	if want := strings.Repeat("api | compiling\n", 10_000) + "api: done\n"; text != want {
 		t.Errorf("%d bytes, want %d", len(text), len(want))
 	}
-	if len(w.got) > 100 {
-		t.Errorf("%d writes", len(w.got))
+	if n := len(w.seen()); n > 100 {
+		t.Errorf("%d writes", n)
 	}
 }
