@@ -11,6 +11,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -97,27 +98,9 @@ func (c *cluster) spied(t *testing.T) (*cluster, func() []string) {
 // done it and before slipway hears of that.
 func (c *cluster) watched(t *testing.T, after func(n int)) (*cluster, func() []string) {
 	t.Helper()
-	config, err := clientcmd.BuildConfigFromFlags("", c.kubeconfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	transport, err := rest.TransportFor(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	to, err := url.Parse(config.Host)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var mu sync.Mutex
 	var writes []string
-	proxy := &httputil.ReverseProxy{
-		Transport:     transport,
-		FlushInterval: -1,                         // watches
-		ErrorLog:      log.New(io.Discard, "", 0), // requests that slipway gave up
-		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(to) },
-	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	through := c.behind(t, func(proxy http.Handler, w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet || r.URL.Query().Has("dryRun") {
 			proxy.ServeHTTP(w, r)
 			return
@@ -132,7 +115,54 @@ func (c *cluster) watched(t *testing.T, after func(n int)) (*cluster, func() []s
 		maps.Copy(w.Header(), answer.Header())
 		w.WriteHeader(answer.Code)
 		_, _ = w.Write(answer.Body.Bytes()) // slipway may be gone
-	}))
+	})
+	return through, func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(writes)
+	}
+}
+
+// asked returns the same cluster by way of a proxy, and a function that returns all requests so far.
+func (c *cluster) asked(t *testing.T) (*cluster, func() []string) {
+	t.Helper()
+	var mu sync.Mutex
+	var all []string
+	through := c.behind(t, func(proxy http.Handler, w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		all = append(all, r.Method+" "+r.URL.String())
+		mu.Unlock()
+		proxy.ServeHTTP(w, r)
+	})
+	return through, func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(all)
+	}
+}
+
+// behind returns the same cluster by way of a proxy; serve hands requests on to it.
+func (c *cluster) behind(t *testing.T, serve func(proxy http.Handler, w http.ResponseWriter, r *http.Request)) *cluster {
+	t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", c.kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport, err := rest.TransportFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := url.Parse(config.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := &httputil.ReverseProxy{
+		Transport:     transport,
+		FlushInterval: -1,                         // watches
+		ErrorLog:      log.New(io.Discard, "", 0), // requests that slipway gave up
+		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(to) },
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { serve(proxy, w, r) }))
 	t.Cleanup(server.Close)
 	path := filepath.Join(t.TempDir(), "kubeconfig")
 	through := clientcmdapi.NewConfig()
@@ -142,11 +172,7 @@ func (c *cluster) watched(t *testing.T, after func(n int)) (*cluster, func() []s
 	if err := clientcmd.WriteToFile(*through, path); err != nil {
 		t.Fatal(err)
 	}
-	return &cluster{dir: c.dir, kubeconfig: path, client: c.client}, func() []string {
-		mu.Lock()
-		defer mu.Unlock()
-		return append([]string(nil), writes...)
-	}
+	return &cluster{dir: c.dir, kubeconfig: path, client: c.client}
 }
 
 // afterwards does something when the test is over.
