@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -61,6 +62,7 @@ func (c *Cluster) open() (*connection, error) {
 	if config.Dial = c.Dial; config.Dial == nil {
 		config.Dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
 	}
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &again{next: next} })
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, &deploy.ClusterError{Server: shown(config.Host), Doing: "read credentials", Err: err}
