@@ -151,6 +151,7 @@ func (l *lease) keep(ctx context.Context) error {
 			return nil
 		case err == nil:
 			renewed = began
+		case apierrors.IsConflict(err) && l.reread(ctx): // it was renewed, and we did not hear of it
 		case apierrors.IsConflict(err), apierrors.IsNotFound(err):
 			return &deploy.LostError{Deployment: l.set.String(), Why: l.taker(ctx)}
 		case time.Since(renewed) >= l.term-l.term/renewals: // before anybody may think that we are dead
@@ -172,6 +173,19 @@ func (l *lease) renew(ctx context.Context, now time.Time) error {
 		l.body = got
 	}
 	return err
+}
+
+// reread takes the Lease as it is in the cluster, and reports whether it is ours
+// still: a renewal whose answer was lost looks like one of somebody else.
+func (l *lease) reread(ctx context.Context) bool {
+	limited, cancel := context.WithTimeout(ctx, l.term/renewals)
+	defer cancel()
+	there, err := l.client.Get(limited, l.body.GetName(), metav1.GetOptions{})
+	if err != nil || there.GetUID() != l.body.GetUID() || lockOf(there).Run != lockOf(l.body).Run {
+		return false
+	}
+	l.body = there
+	return true
 }
 
 // taker says who took the Lease from us.

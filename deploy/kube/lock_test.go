@@ -163,6 +163,40 @@ func TestLostLeaseStopsTheRun(t *testing.T) {
 	}
 }
 
+// TestRenewalThatWasNotHeardOf keeps a Lease whose version moved on although it is ours: as when
+// the answer to a renewal was lost.
+func TestRenewalThatWasNotHeardOf(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	c, set := f.cluster(t), littleSet(t, little)
+	c.Term = 6 * time.Second
+	planned, err := c.Diff(t.Context(), set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := func() any {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.objects[leasePath]["metadata"].(map[string]any)["resourceVersion"]
+	}
+	err = c.Lock(t.Context(), set, planned, jan, nil, func(ctx context.Context, _ *kube.Turn) error {
+		f.mu.Lock()
+		f.objects[leasePath]["metadata"].(map[string]any)["resourceVersion"] = "unheard"
+		f.mu.Unlock()
+		for version() == "unheard" {
+			select {
+			case <-time.After(time.Millisecond):
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Errorf("it was given up: %v", err)
+	}
+}
+
 func TestCancelGivesTheLeaseBack(t *testing.T) {
 	f := newFake(t)
 	c, set := f.cluster(t), littleSet(t, little)
