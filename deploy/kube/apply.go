@@ -155,6 +155,11 @@ func (c *Cluster) applyOne(ctx context.Context, p pending, say func(pending, str
 			return err
 		}
 	}
+	if p.change.Op == deploy.Configure {
+		if err := c.takeOver(ctx, p.item); err != nil {
+			return c.rejected(ctx, p.item, "apply", err)
+		}
+	}
 	_, err := c.patch(ctx, p.item)
 	for try := 0; err != nil && try < 20 && (p.newKind() && apierrors.IsNotFound(err) || p.change.Op == deploy.Replace && immutable(p.item, err)); try++ {
 		// A definition can be established a moment before its objects are served,

@@ -3,6 +3,7 @@ package kube_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -181,5 +182,55 @@ func TestPlaceholders(t *testing.T) {
 	}
 	if _, err := f.cluster(t).Diff(t.Context(), littleSet(t, little)); err == nil {
 		t.Error("a denial of a known digest passed")
+	}
+}
+
+// TestTakeOverMeanwhile has somebody write an object after it was looked at, and before what
+// kubectl owns of it becomes ours.
+func TestTakeOverMeanwhile(t *testing.T) {
+	const (
+		path  = "/api/v1/namespaces/shop/configmaps/conf"
+		there = `{apiVersion: v1, kind: ConfigMap, metadata: {name: conf, namespace: shop, resourceVersion: "%s", managedFields: [
+			{manager: kubectl-client-side-apply, operation: Update, apiVersion: v1, fieldsType: FieldsV1, fieldsV1: {"f:data": {"f:a": {}%s}}}]}, data: {a: "1"}}`
+	)
+	for name, test := range map[string]struct {
+		more   string // that kubectl owns of it then
+		writes int
+		err    string
+	}{
+		"its status":         {"", 2, ""},
+		"by kubectl, itself": {`, "f:b": {}`, 1, "ConfigMap shop/conf: was applied by kubectl meanwhile (run again)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.put(path, fmt.Sprintf(there, "1", ""))
+			c := f.cluster(t)
+			set := littleSet(t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: conf}, data: {a: "1"}}`)
+			planned, err := c.Diff(t.Context(), set)
+			if err != nil {
+				t.Fatal(err)
+			}
+			once := true
+			f.refuse = func(method, at, query string) (int, map[string]any) {
+				if once && method == http.MethodPatch && at == path && !strings.Contains(query, "dryRun") {
+					once = false
+					f.put(path, fmt.Sprintf(there, "2", test.more))
+				}
+				return 0, nil
+			}
+			err = c.Apply(t.Context(), set, planned, nil)
+			if got := fmt.Sprint(err); test.err == "" && err != nil || test.err != "" && got != test.err {
+				t.Errorf("got %v, want %q", err, test.err)
+			}
+			applied := 0
+			for _, sent := range f.take() {
+				if strings.HasPrefix(sent, "PATCH "+path) {
+					applied++
+				}
+			}
+			if want := test.writes + map[bool]int{true: 1}[test.err == ""]; applied != want {
+				t.Errorf("%d writes, want %d", applied, want)
+			}
+		})
 	}
 }

@@ -81,14 +81,19 @@ func arrange(items []*item) []error {
 }
 
 // leaveReplicas gives an item that an autoscaler scales the replicas that it
-// has. Leaving them out would not do: those that we once set would go back to 1.
+// has. Leaving them out would not do: those that we, or a client-side apply, once
+// set would go back to 1.
 func (it *item) leaveReplicas() {
 	live := (deploy.Object{Body: it.live}).Field("spec", "replicas")
 	spec, ok := it.object.Body["spec"].(map[string]any)
 	if !it.scaled || live == nil || !ok {
 		return
 	}
-	fields, _ := deploy.Object{Body: ownedFields(it.live, it.object.APIVersion())}.Field("f:spec").(map[string]any)
+	owned := ownedFields(it.live, it.object.APIVersion())
+	if ours, err := it.inherit(); err == nil && ours != nil {
+		owned = ours.owned
+	}
+	fields, _ := deploy.Object{Body: owned}.Field("f:spec").(map[string]any)
 	_, ours := fields["f:replicas"]
 	if _, wanted := spec["replicas"]; wanted || ours {
 		spec["replicas"] = live

@@ -207,7 +207,7 @@ func (c *Cluster) change(ctx context.Context, it *item) (deploy.Change, error) {
 	case it.live != nil:
 		change.Op = deploy.Configure
 	}
-	result, err := c.patch(ctx, it, metav1.DryRunAll)
+	result, err := c.try(ctx, it)
 	switch {
 	case err != nil && immutable(it, err) && it.object.Replaceable():
 		change.Op = deploy.Replace

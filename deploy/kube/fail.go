@@ -65,11 +65,11 @@ type said struct {
 func (s *said) Error() string { return s.words }
 func (s *said) Unwrap() error { return s.err }
 
-// reason returns the server's message of a refusal, on one line.
+// reason returns the server's message of a refusal, or what we made of it, on one line.
 func reason(err error) string {
 	words := err.Error()
 	var status apierrors.APIStatus
-	if errors.As(err, &status) && status.Status().Message != "" {
+	if ours := (*said)(nil); !errors.As(err, &ours) && errors.As(err, &status) && status.Status().Message != "" {
 		words = status.Status().Message
 	}
 	return strings.Join(strings.Fields(words), " ")

@@ -97,6 +97,8 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.write(w, r, found)
 	case r.Method == http.MethodPatch && r.Header.Get("Content-Type") == "application/merge-patch+json":
 		f.merge(w, r, found)
+	case r.Method == http.MethodPatch && r.Header.Get("Content-Type") == "application/json-patch+json":
+		f.operate(w, r, found)
 	case r.Method == http.MethodPatch:
 		f.apply(w, r, found)
 	case found != nil:
@@ -175,6 +177,29 @@ func (f *fake) merge(w http.ResponseWriter, r *http.Request, live map[string]any
 	for name, value := range annotations {
 		if there[name] = value; value == nil {
 			delete(there, name)
+		}
+	}
+	answer(w, http.StatusOK, live)
+}
+
+// operate replaces fields of metadata, which is all of JSON patches that is done
+// here; a dry-run of one changes nothing.
+func (f *fake) operate(w http.ResponseWriter, r *http.Request, live map[string]any) {
+	var ops []struct {
+		Path  string
+		Value any
+	}
+	_ = json.NewDecoder(r.Body).Decode(&ops)
+	metadata, _ := live["metadata"].(map[string]any)
+	for _, op := range ops {
+		if op.Path == "/metadata/resourceVersion" && op.Value != metadata["resourceVersion"] {
+			answer(w, http.StatusConflict, status("Conflict", "somebody else changed it"))
+			return
+		}
+	}
+	for _, op := range ops {
+		if name, ok := strings.CutPrefix(op.Path, "/metadata/"); ok && !r.URL.Query().Has("dryRun") {
+			metadata[name] = op.Value
 		}
 	}
 	answer(w, http.StatusOK, live)
