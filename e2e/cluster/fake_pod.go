@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -160,9 +161,15 @@ func phase(step string, status corev1.PodStatus) corev1.PodPhase {
 
 // setReadiness writes the conditions that follow from the containers.
 func setReadiness(status *corev1.PodStatus, pod *corev1.Pod, step string, now metav1.Time) {
-	ready, reason := corev1.ConditionTrue, ""
-	if slices.ContainsFunc(status.ContainerStatuses, func(c corev1.ContainerStatus) bool { return !c.Ready }) {
-		ready, reason = corev1.ConditionFalse, "ContainersNotReady"
+	ready, reason, message := corev1.ConditionTrue, "", ""
+	var unready []string
+	for _, c := range status.ContainerStatuses {
+		if !c.Ready {
+			unready = append(unready, c.Name)
+		}
+	}
+	if len(unready) > 0 {
+		ready, reason, message = corev1.ConditionFalse, "ContainersNotReady", fmt.Sprintf("containers with unready status: %v", unready)
 		_, later := pod.Annotations[annotationReadyAfter]
 		was := slices.ContainsFunc(status.Conditions, func(c corev1.PodCondition) bool { return c.Reason == reasonReadyAfter })
 		if later && (step == "start" || step == "follow" && was) {
@@ -170,10 +177,10 @@ func setReadiness(status *corev1.PodStatus, pod *corev1.Pod, step string, now me
 		}
 	}
 	if status.Phase == corev1.PodSucceeded {
-		reason = "PodCompleted"
+		reason, message = "PodCompleted", ""
 	}
-	set := func(kind corev1.PodConditionType, value corev1.ConditionStatus, reason string) {
-		want := corev1.PodCondition{Type: kind, Status: value, Reason: reason, LastTransitionTime: now, ObservedGeneration: pod.Generation}
+	set := func(kind corev1.PodConditionType, value corev1.ConditionStatus, reason, message string) {
+		want := corev1.PodCondition{Type: kind, Status: value, Reason: reason, Message: message, LastTransitionTime: now, ObservedGeneration: pod.Generation}
 		i := slices.IndexFunc(status.Conditions, func(c corev1.PodCondition) bool { return c.Type == kind })
 		if i < 0 {
 			status.Conditions = append(status.Conditions, want)
@@ -184,11 +191,11 @@ func setReadiness(status *corev1.PodStatus, pod *corev1.Pod, step string, now me
 		}
 		status.Conditions[i] = want
 	}
-	set(corev1.PodReadyToStartContainers, corev1.ConditionTrue, "")
-	set(corev1.PodInitialized, corev1.ConditionTrue, "")
-	set(corev1.ContainersReady, ready, reason)
-	set(corev1.PodReady, ready, reason)
+	set(corev1.PodReadyToStartContainers, corev1.ConditionTrue, "", "")
+	set(corev1.PodInitialized, corev1.ConditionTrue, "", "")
+	set(corev1.ContainersReady, ready, reason, message)
+	set(corev1.PodReady, ready, reason, message)
 	for _, gate := range pod.Spec.ReadinessGates {
-		set(gate.ConditionType, corev1.ConditionTrue, "")
+		set(gate.ConditionType, corev1.ConditionTrue, "", "")
 	}
 }

@@ -1,7 +1,9 @@
 // Command testapp is what the images of the end-to-end tests run: one static binary whose first
 // argument says how it behaves.
 //
-//	serve      HTTP on :8080: / says hello, /healthz is 200 after START_AFTER (default 0s)
+//	serve      HTTP on :8080: / says hello, /healthz is 200 after START_AFTER (default 0s); before that
+//	           it dies CRASHES times, counted in the folder /state, and holds EAT MiB of memory; it
+//	           dies when it has lived for LIVES
 //	notready   HTTP on :8080: /healthz is always 503
 //	crash      prints a line and exits with 3
 //	selftest   prints ok and exits with 0, or with 1 if FAIL is set
@@ -30,6 +32,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -47,12 +50,23 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 	var err error
 	switch args[0] {
 	case "serve":
-		var after time.Duration
-		if v := os.Getenv("START_AFTER"); v != "" {
-			after, err = time.ParseDuration(v)
+		var after, lives time.Duration
+		if after, err = duration("START_AFTER", 0); err != nil {
+			break
 		}
-		if err == nil {
-			err = serve(ctx, out, after)
+		if lives, err = duration("LIVES", 1<<62); err != nil {
+			break
+		}
+		if err = crashes(os.Getenv("CRASHES")); err != nil {
+			break
+		}
+		if err = eat(os.Getenv("EAT")); err != nil {
+			break
+		}
+		limited, stop := context.WithTimeout(ctx, lives)
+		defer stop()
+		if err = serve(limited, out, after); err == nil && ctx.Err() == nil {
+			err = errors.New("lived for long enough")
 		}
 	case "notready":
 		err = serve(ctx, out, 1<<62)
@@ -81,6 +95,56 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 		return 1
 	}
 	return 0
+}
+
+// duration is that of an environment variable.
+func duration(name string, otherwise time.Duration) (time.Duration, error) {
+	if v := os.Getenv(name); v != "" {
+		return time.ParseDuration(v)
+	}
+	return otherwise, nil
+}
+
+// crashes returns an error until it has done so times times, in this container and those before it.
+func crashes(times string) error {
+	if times == "" {
+		return nil
+	}
+	n, err := strconv.Atoi(times)
+	if err != nil {
+		return err
+	}
+	const file = "/state/starts"
+	starts, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := os.WriteFile(file, append(starts, '.'), 0o600); err != nil {
+		return err
+	}
+	if len(starts) < n {
+		return fmt.Errorf("crash %d of %d", len(starts)+1, n)
+	}
+	return nil
+}
+
+// eaten is the memory that eat holds.
+var eaten []byte
+
+// eat takes memory, and uses each page of it.
+func eat(megabytes string) error {
+	if megabytes == "" {
+		return nil
+	}
+	n, err := strconv.Atoi(megabytes)
+	if err != nil {
+		return err
+	}
+	eaten = make([]byte, n<<20)
+	for i := 0; i < len(eaten); i += 4096 {
+		eaten[i] = 1
+	}
+	return nil
 }
 
 // serve answers until ctx ends; /healthz is 503 until after has passed.
