@@ -151,6 +151,7 @@ func scenarios() []scenario {
 				return pushedTo(t, newRegistry(t).host)
 			},
 			code: "image-pull", container: "server", at: "image: web", says: []string{"connection refused", "node reaches the registry"},
+			shows: waitsFor("ErrImagePull", "ImagePullBackOff"),
 		},
 		{
 			rule: "never ready", name: "a slow start", real: true,
@@ -200,26 +201,31 @@ func scenarios() []scenario {
 			rule: "out of memory", name: "it needs more than its limit", real: true,
 			both: []edit{env("EAT", "64"), withLine("resources: {limits: {memory: 256Mi}}")}, red: edit{"256Mi", "32Mi"},
 			code: "out-of-memory", container: "server", at: "resources:", says: []string{"OOMKilled", "its limit is 32Mi", "raise resources.limits.memory"},
+			shows: endedWith("OOMKilled"),
 		},
 		{
 			rule: "config", name: "a ConfigMap is missing", real: true, red: edit{"name: settings}}]", "name: setting}}]"},
 			code: "bad-config", container: "server", at: "- name: server", says: []string{`configmap "setting" not found`},
+			shows: waitsFor("CreateContainerConfigError"),
 		},
 		{
 			rule: "config", name: "a key of a Secret is missing", real: true, prepare: withSecret,
 			both: []edit{{"env: [", "env: [{name: TOKEN, valueFrom: {secretKeyRef: {name: tokens, key: token}}}, "}},
 			red:  edit{"key: token}", "key: tokem}"},
 			code: "bad-config", container: "server", says: []string{"couldn't find key tokem in Secret"},
+			shows: waitsFor("CreateContainerConfigError"),
 		},
 		{
 			rule: "config", name: "root is refused", real: true,
 			both: []edit{withLine("securityContext: {runAsNonRoot: false}")}, red: edit{"NonRoot: false", "NonRoot: true"},
 			code: "bad-config", container: "server", says: []string{"image will run as root", "a user by a number"},
+			shows: waitsFor("CreateContainerConfigError"),
 		},
 		{
 			rule: "start", name: "the program is not in the image", real: true,
 			both: []edit{serves}, red: edit{"[/testapp, serve]", "[/testap, serve]"},
 			code: "bad-config", container: "server", says: []string{"/testap", "no such file or directory", "ENTRYPOINT"},
+			shows: endedWith("StartError"),
 		},
 		{
 			rule: "image name", name: "an image that may not be pulled", real: true,
@@ -229,6 +235,7 @@ func scenarios() []scenario {
 			},
 			red:  edit{"IfNotPresent", "Never"},
 			code: "image-pull", container: "server", at: "image: web", says: []string{"pull policy of Never", "set imagePullPolicy"},
+			shows: waitsFor("ErrImageNeverPull"),
 		},
 		{
 			rule: "image missing or private", name: "not in the registry", real: true,
@@ -250,15 +257,18 @@ func scenarios() []scenario {
 				return pushedTo(t, refusingRegistry(t))
 			},
 			code: "image-pull", container: "server", at: "image: web", says: []string{"403 Forbidden", "imagePullSecret"},
+			shows: waitsFor("ErrImagePull", "ImagePullBackOff"),
 		},
 		{
 			rule: "job failed", name: "a Job fails", real: true, all: realJob, red: edit{`value: ""`, "value: no schema"},
 			code: "job-failed", container: "server", says: []string{"BackoffLimitExceeded", "exit code 1", "selftest: no schema"},
 			green: []string{"1/1 pods"},
+			shows: hasFailed,
 		},
 		{
 			rule: "pod failed", name: "a pod without a controller fails", real: true, all: barePod, red: edit{`value: ""`, "value: no schema"},
 			code: "crash-loop", container: "server", says: []string{"the pod failed", "exit code 1", "selftest: no schema"},
+			shows: hasFailed,
 		},
 
 		// What the cluster alone decides.
@@ -384,10 +394,12 @@ func scenarios() []scenario {
 		{
 			rule: "unscheduled", name: "no node has as much", both: []edit{withLine(`resources: {requests: {cpu: "1"}}`)}, red: edit{`cpu: "1"`, `cpu: "1000"`},
 			code: "unscheduled", says: []string{"Insufficient cpu", "lower the pod's requests"},
+			shows: hasNoNode,
 		},
 		{
 			rule: "unscheduled", name: "no node is of that kind", both: []edit{inPod("nodeSelector: {kubernetes.io/os: linux}")}, red: edit{"os: linux", "os: plan9"},
 			code: "unscheduled", says: []string{"node affinity/selector"},
+			shows: hasNoNode,
 		},
 		{
 			rule: "wait for nothing", name: "0 replicas", both: []edit{isCrash, {"replicas: 1", "replicas: 0"}}, red: edit{"replicas: 0", "replicas: 1"},

@@ -37,7 +37,7 @@ type scenario struct {
 	flags     func(red bool) []string                                          // more of them, where they are the field
 	meddle    func(t *testing.T, c *cluster, ns string, dryRun []string) error // while it runs; on the twin it is a dry run
 	timeout   time.Duration                                                    // of the rollout; 0: 60 s
-	shows     func(*corev1.Pod) bool                                           // when a pod first shows it; the verdict follows within 15 s
+	shows     func(*corev1.Pod) bool                                           // when a pod first shows it; its cause is told within 10 s
 	serve     func(proxy http.Handler, w http.ResponseWriter, r *http.Request) // between it and the API server
 
 	object    string // that is red, %s being the namespace; "": the first one of the manifest
@@ -215,8 +215,14 @@ func (s scenario) isRed(t *testing.T, st staging) {
 		return
 	}
 	first, seen := <-st.shown
-	if late := v.Time.Sub(first); !seen || late > 15*time.Second {
-		t.Errorf("the verdict came %s after a pod showed it (seen: %t), want less than 15s", late, seen)
+	told := v.Time
+	for _, ev := range journal(t, st.dir) {
+		if ev.Time.Before(told) && strings.Contains(ev.Task+ev.Text, object) && strings.Contains(ev.Text, s.says[0]) {
+			told = ev.Time // it need not be certain yet
+		}
+	}
+	if late := told.Sub(first); !seen || late > 10*time.Second {
+		t.Errorf("the cause was told %s after a pod showed it (seen: %t), want less than 10s", late, seen)
 	}
 }
 
@@ -231,6 +237,23 @@ func inFirstContainer(is func(corev1.ContainerStatus) bool) func(*corev1.Pod) bo
 func waitsFor(reasons ...string) func(*corev1.Pod) bool {
 	return inFirstContainer(func(s corev1.ContainerStatus) bool {
 		return s.State.Waiting != nil && slices.Contains(reasons, s.State.Waiting.Reason)
+	})
+}
+
+// endedWith is a pod whose first container ended for a reason.
+func endedWith(reason string) func(*corev1.Pod) bool {
+	return inFirstContainer(func(s corev1.ContainerStatus) bool {
+		now, before := s.State.Terminated, s.LastTerminationState.Terminated
+		return now != nil && now.Reason == reason || before != nil && before.Reason == reason
+	})
+}
+
+func hasFailed(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodFailed }
+
+// hasNoNode is a pod that the scheduler has looked at in vain.
+func hasNoNode(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodScheduled && c.Reason == corev1.PodReasonUnschedulable
 	})
 }
 
