@@ -14,9 +14,10 @@ type Set struct {
 	Namespace   string // of objects that name none; never empty
 	Objects     []Object
 	Pins        []Pin
-	Adopt       bool     `json:",omitempty"` // what other tools manage is taken over; else it is an error
-	Force       []string `json:",omitempty"` // fields that are taken from whoever has them, as a [ConflictError] names them
-	Leave       []string // addresses of members that are neither among Objects nor to be deleted; see [Object.String]
+	Adopt       bool        `json:",omitempty"` // what other tools manage is taken over; else it is an error
+	Force       []string    `json:",omitempty"` // fields that are taken from whoever has them, as a [ConflictError] names them
+	Readies     []Readiness `json:",omitempty"` // when what runs no pods is ready; the first that fits an object counts
+	Leave       []string    // addresses of members that are neither among Objects nor to be deleted; see [Object.String]
 }
 
 // String returns the name of the deployment: "pipeline/name", or the name

@@ -33,6 +33,8 @@ type Rollout interface {
 	// to, or has failed, or the time is up. The error is a
 	// [deploy.RolloutError] when one failed. It changes nothing.
 	Wait(ctx context.Context, set deploy.Set, changes []deploy.Change, timeout time.Duration, watch func(deploy.Status)) ([]deploy.Verdict, error)
+	// Readable returns an error unless text is a condition that Wait can evaluate.
+	Readable(text string) error
 }
 
 // DefaultTimeout is how long a deploy waits for its workloads when its stage
@@ -42,11 +44,12 @@ const DefaultTimeout = 10 * time.Minute
 // Deploy is the kind "deploy": render, pin, diff, apply, wait, prove.
 type Deploy struct {
 	Manifests `yaml:",inline"`
-	Name      string   `yaml:"name" doc:"Name of the deployment, to which its inventory belongs. Default: the stage's id."`
-	Namespace string   `yaml:"namespace" doc:"Namespace of objects that name none. Default: the environment's."`
-	OnFailure string   `yaml:"onFailure" enum:"leave,rollback" doc:"What to do when the rollout fails: leave (the default) or rollback, to the last revision that was proven. A third of the timeout is kept for that."`
-	Adopt     bool     `yaml:"adopt" doc:"Take over objects that Helm, Argo CD or Flux manage. Without it they are an error: two tools would undo each other's work."`
-	Force     []string `yaml:"force" doc:"Fields to take from whoever has them, as the error about them names them: spec.replicas, or spec.template for all in it."`
+	Name      string      `yaml:"name" doc:"Name of the deployment, to which its inventory belongs. Default: the stage's id."`
+	Namespace string      `yaml:"namespace" doc:"Namespace of objects that name none. Default: the environment's."`
+	OnFailure string      `yaml:"onFailure" enum:"leave,rollback" doc:"What to do when the rollout fails: leave (the default) or rollback, to the last revision that was proven. A third of the timeout is kept for that."`
+	Adopt     bool        `yaml:"adopt" doc:"Take over objects that Helm, Argo CD or Flux manage. Without it they are an error: two tools would undo each other's work."`
+	Force     []string    `yaml:"force" doc:"Fields to take from whoever has them, as the error about them names them: spec.replicas, or spec.template for all in it."`
+	Readiness []Readiness `yaml:"readiness" doc:"When objects that run no pods are ready, and what need not be. The first rule that fits an object counts."`
 
 	renderer  Renderer
 	validator Validator
@@ -61,7 +64,7 @@ type Deploy struct {
 // Check implements [pipeline.Checker].
 func (d *Deploy) Check() []error {
 	choices := []string{"leave", rollback}
-	errs := d.Manifests.Check()
+	errs := append(d.Manifests.Check(), d.checkReadiness()...)
 	if d.OnFailure == "" || written(d.OnFailure) || slices.Contains(choices, d.OnFailure) {
 		return errs
 	}
@@ -90,6 +93,9 @@ func (d *Deploy) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, 
 	}
 	origins := d.origins(sc, objs)
 	if set.Objects, set.Pins, err = pin(sc, objs, origins); err != nil {
+		return act, err
+	}
+	if set.Readies, err = d.readiness(set); err != nil {
 		return act, err
 	}
 	if err := validate(ctx, d.validator, set.Objects, set.Namespace); err != nil {

@@ -33,10 +33,11 @@ var imports = map[string][]string{
 	"buildkit/registry": {"buildkit"},
 	"deploy":            {},
 	"deploy/kustomize":  {"deploy"},
-	"deploy/schema":     {"deploy"},
+	"deploy/expr":       {},
+	"deploy/schema":     {"deploy", "deploy/expr"},
 	"deploy/kube":       {"deploy"},
 	"deploy/probe":      {"deploy"},
-	"deploy/rollout":    {"deploy", "deploy/kube"},
+	"deploy/rollout":    {"deploy", "deploy/expr", "deploy/kube"},
 	"docs":              {},
 	"bench":             {},
 	"stages":            {"pipeline", "buildkit", "deploy"},
@@ -45,13 +46,13 @@ var imports = map[string][]string{
 	"cmd/slipway": {
 		"pipeline", "pipeline/syntax", "pipeline/expr", "pipeline/facts", "pipeline/engine", "pipeline/report", "pipeline/github", "pipeline/page", "pipeline/draft",
 		"buildkit", "buildkit/inputs", "buildkit/solve", "buildkit/embed", "buildkit/host", "buildkit/registry",
-		"deploy", "deploy/kustomize", "deploy/schema", "deploy/kube", "deploy/probe", "deploy/rollout", "stages", "docs",
+		"deploy", "deploy/expr", "deploy/kustomize", "deploy/schema", "deploy/kube", "deploy/probe", "deploy/rollout", "stages", "docs",
 	},
 }
 
 // libraries are modules that one package alone may import.
 var libraries = map[string]string{
-	"cel.dev/cel-go":                         "pipeline/expr deploy/schema",
+	"cel.dev/cel-go":                         "pipeline/expr deploy/expr deploy/schema",
 	"gopkg.in/yaml.v3":                       "pipeline/syntax pipeline/draft deploy/kustomize",
 	"github.com/google/go-containerregistry": "buildkit/registry",
 	"sigs.k8s.io/kustomize":                  "deploy/kustomize",

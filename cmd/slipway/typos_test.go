@@ -77,7 +77,7 @@ stages:
     render: {kustomize: k, to: out.yaml, images: {base: "${{ stages.publish.image }}"}}
   rollout:
     needs: [files]
-    deploy: {kustomize: k, images: {svc: "${{ stages.svc['cart'].image }}"}, namespace: n, name: it, onFailure: rollback, adopt: true, force: [spec.replicas], patches: [{target: {kind: K, name: n, group: g, version: v1, namespace: n, labelSelector: a=b}, patch: [{op: replace, "path": /spec/x, value: "${{ vars.copies }}"}]}], secrets: {db: {type: Opaque, data: {P: "${{ vars.token }}"}}}}
+    deploy: {kustomize: k, images: {svc: "${{ stages.svc['cart'].image }}"}, namespace: n, name: it, onFailure: rollback, adopt: true, force: [spec.replicas], readiness: [{kind: Certificate, name: web-*, ready: self.a, failed: self.b, need: optional}], patches: [{target: {kind: K, name: n, group: g, version: v1, namespace: n, labelSelector: a=b}, patch: [{op: replace, "path": /spec/x, value: "${{ vars.copies }}"}]}], secrets: {db: {type: Opaque, data: {P: "${{ vars.token }}"}}}}
   smoke:
     needs: [rollout]
     verify:

@@ -123,18 +123,18 @@ func (c *Cluster) diff(ctx context.Context, set deploy.Set) ([]pending, error) {
 	if err != nil {
 		return nil, err
 	}
-	return withRemainder(append(decided, deletes...), left), nil
+	return withRemainder(set, append(decided, deletes...), left), nil
 }
 
 // withRemainder returns decided such that what an earlier run has left is judged
 // again: what it wrote, nobody has proven, and can be judged. Where there is no such object and
 // nothing else is to happen, the last change stands for the revision or Lease.
-func withRemainder(decided []pending, left *remainder) []pending {
+func withRemainder(set deploy.Set, decided []pending, left *remainder) []pending {
 	if left == nil {
 		return decided
 	}
 	for n, p := range decided {
-		if p.change.Op == deploy.Unchanged && deploy.Judged(p.object) && left.of(p.object) {
+		if p.change.Op == deploy.Unchanged && set.Judged(p.object) && left.of(p.object) {
 			decided[n].change.Op, decided[n].change.Diff = deploy.Conclude, left.change.Diff
 		}
 	}

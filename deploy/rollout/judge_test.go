@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -215,32 +216,50 @@ func (c *cast) before(name string) *corev1.Pod {
 }
 
 func TestJudgeCustom(t *testing.T) {
+	ready, stalled := conditions("Ready", "True"), conditions("Stalled", "True")
+	active := map[string]any{"phase": "Active", "observedGeneration": int64(2)}
+	isActive := deploy.Readiness{Ready: `self.status.phase == "Active"`}
+	mayStall := deploy.Readiness{Failed: `self.status.phase == "Broken"`}
 	tests := []struct {
 		name   string
+		rule   deploy.Readiness
 		status map[string]any
 		timeUp bool
 		code   deploy.Code
+		cause  string
 	}{
-		{"no status", nil, false, deploy.Applied},
-		{"ready", conditions("Ready", "True"), false, deploy.Applied},
-		{"not ready", conditions("Ready", "False"), false, ""},
-		{"not ready, time is up", conditions("Ready", "False"), true, deploy.Deadline},
-		{"stalled", conditions("Stalled", "True"), false, deploy.Stalled},
+		{"no status", deploy.Readiness{}, nil, false, deploy.Applied, ""},
+		{"ready", deploy.Readiness{}, ready, false, deploy.Applied, ""},
+		{"not ready", deploy.Readiness{}, conditions("Ready", "False"), false, "", ""},
+		{"not ready, time is up", deploy.Readiness{}, conditions("Ready", "False"), true, deploy.Deadline, "so it is"},
+		{"stalled", deploy.Readiness{}, stalled, false, deploy.Stalled, "so it is"},
+
+		{"a rule, no status", isActive, nil, true, deploy.Deadline, `waits for self.status.phase == "Active" (no such key: status)`},
+		{"a rule holds", isActive, active, false, deploy.Applied, ""},
+		{"a rule holds, of what was before", isActive, map[string]any{"phase": "Active", "observedGeneration": int64(1)}, true, deploy.Deadline, "has not seen it yet"},
+		{"a rule does not hold, whatever its status says", isActive, map[string]any{"phase": "Odd", "conditions": ready["conditions"]}, true, deploy.Deadline, "waits for"},
+		{"a rule, and it is stalled", isActive, map[string]any{"phase": "Active", "conditions": stalled["conditions"]}, false, deploy.Stalled, "so it is"},
+		{"a rule says that it failed", mayStall, map[string]any{"phase": "Broken"}, false, deploy.Stalled, `self.status.phase == "Broken"`},
+		{"a rule says when it fails, and it is well", mayStall, ready, false, deploy.Applied, ""},
+		{"a rule says when it fails, and stalled it may be", mayStall, stalled, false, "", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := work("Certificate")
 			w.custom = true
+			if err := w.terms.compile(tt.rule); err != nil {
+				t.Fatal(err)
+			}
 			u := &unstructured.Unstructured{Object: map[string]any{
-				"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": map[string]any{"name": "web", "namespace": "shop"},
+				"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": map[string]any{"name": "web", "namespace": "shop", "generation": int64(2)},
 			}}
 			if tt.status != nil {
 				u.Object["status"] = tt.status
 			}
 			s := newSnapshot([]metav1.Object{u})
 			s.timeUp = tt.timeUp
-			if got := judge(start, w, s, rules()).verdict; got.Code != tt.code {
-				t.Errorf("got %q (%s), want %q", got.Code, got.Cause, tt.code)
+			if got := judge(start, w, s, rules()).verdict; got.Code != tt.code || !strings.Contains(got.Cause, tt.cause) {
+				t.Errorf("got %q (%s), want %q (%s)", got.Code, got.Cause, tt.code, tt.cause)
 			}
 		})
 	}

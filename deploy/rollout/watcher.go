@@ -31,7 +31,7 @@ const (
 // of zero or less is none; the Deployments' own progress deadlines hold anyway.
 //
 // What must end well: every workload that changes says was created or
-// configured, and every workload in which set pins an image, changed or not,
+// configured, unless set has a [deploy.Readiness] that says otherwise, and every workload in which set pins an image, changed or not,
 // because green means that the pinned digest runs. All else was left alone: it
 // gets a verdict from what can be seen when the rest is done, and cannot fail
 // the rollout; its verdict says LeftAlone.
@@ -49,7 +49,10 @@ const (
 // or does not answer for half a minute; or the cause of ctx. Verdicts that are
 // certain are returned with any of them.
 func (w *Watcher) Wait(ctx context.Context, set deploy.Set, changes []deploy.Change, timeout time.Duration, watch func(deploy.Status)) ([]deploy.Verdict, error) {
-	works, _ := workloads(set, changes)
+	works, err := workloads(set, changes)
+	if err != nil {
+		return nil, err
+	}
 	v := &vigil{set: set, watch: watch, linger: cmp.Or(w.Linger, defaultLinger), timeout: timeout, answers: map[question]answer{}, exact: w.Resolver == nil}
 	for _, work := range works {
 		v.tracks = append(v.tracks, &track{workload: work})
@@ -77,7 +80,7 @@ func (w *Watcher) Wait(ctx context.Context, set deploy.Set, changes []deploy.Cha
 		running.Go(func() { sh.feed.run(inner, sh, log) })
 	}
 	v.errands = &errands{cluster: w.Cluster, resolver: w.Resolver, log: log, running: &running, done: make(chan func())}
-	err := v.keep(inner, st)
+	err = v.keep(inner, st)
 	if ctx.Err() != nil {
 		return v.verdicts(), context.Cause(ctx)
 	}

@@ -1,37 +1,18 @@
 package schema
 
 import (
-	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
-	"cel.dev/cel-go/common/types/ref"
-	"cel.dev/cel-go/ext"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/deploy/expr"
 )
-
-// maxRuleCost bounds what a rule may compute, as the API server does.
-const maxRuleCost = 10_000_000
-
-// celEnv holds the functions that rules may use: those of CEL and of its
-// extensions. A rule with another function of Kubernetes' own does not compile
-// here, and is left to the server.
-var celEnv = sync.OnceValues(func() (*cel.Env, error) {
-	return cel.NewEnv(
-		cel.Variable("self", cel.DynType),
-		cel.OptionalTypes(), cel.DefaultUTCTimeZone(true), cel.CrossTypeNumericComparisons(true),
-		ext.Strings(), ext.Sets(), ext.Lists(), ext.Math(), ext.Encoders(), ext.TwoVarComprehensions(),
-		cel.Function("find", cel.MemberOverload("k8s_find", []*cel.Type{cel.StringType, cel.StringType}, cel.StringType, cel.BinaryBinding(find))),
-	)
-})
 
 // celRules evaluates the x-kubernetes-validations of a schema and of all below it.
 func (c *checker) celRules(path deploy.Path, v any, s map[string]any) {
@@ -67,7 +48,7 @@ func (c *checker) celRules(path deploy.Path, v any, s map[string]any) {
 // the server; a rule about a transition holds for what is new.
 func (c *checker) celRule(path deploy.Path, v any, s, rule map[string]any) {
 	text, _ := rule["rule"].(string)
-	env, err := celEnv()
+	env, err := expr.Env()
 	if err != nil || strings.Contains(text, "oldSelf") {
 		return
 	}
@@ -75,7 +56,7 @@ func (c *checker) celRule(path deploy.Path, v any, s, rule map[string]any) {
 	if issues.Err() != nil {
 		return
 	}
-	program, err := env.Program(ast, cel.CostLimit(maxRuleCost))
+	program, err := env.Program(ast, cel.CostLimit(expr.CostLimit))
 	if err != nil {
 		return
 	}
@@ -95,7 +76,7 @@ func (c *checker) celRule(path deploy.Path, v any, s, rule map[string]any) {
 func (c *checker) message(rule map[string]any, text string, env *cel.Env, self any) string {
 	if expression, _ := rule["messageExpression"].(string); expression != "" {
 		if ast, issues := env.Compile(expression); issues.Err() == nil {
-			if program, err := env.Program(ast, cel.CostLimit(maxRuleCost)); err == nil {
+			if program, err := env.Program(ast, cel.CostLimit(expr.CostLimit)); err == nil {
 				if said, _, err := program.Eval(map[string]any{"self": self}); err == nil {
 					if words, ok := said.Value().(string); ok && strings.TrimSpace(words) != "" {
 						return words
@@ -173,13 +154,4 @@ func escaped(name string) string {
 		return "__" + name + "__"
 	}
 	return strings.NewReplacer("__", "__underscores__", ".", "__dot__", "-", "__dash__", "/", "__slash__").Replace(name)
-}
-
-// find is Kubernetes' own function: the first match of a pattern, or "".
-func find(text, pattern ref.Val) ref.Val {
-	re, err := regexp.Compile(fmt.Sprint(pattern.Value()))
-	if err != nil {
-		return types.NewErr("%v", err)
-	}
-	return types.String(re.FindString(fmt.Sprint(text.Value())))
 }

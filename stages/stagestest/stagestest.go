@@ -376,6 +376,9 @@ func (w *World) Apply(ctx context.Context, set deploy.Set, _ []deploy.Change, wa
 	return nil
 }
 
+// Readable says that w understands every condition.
+func (*World) Readable(string) error { return nil }
+
 // Wait says that pods run what is pinned, or w.Runs.
 func (w *World) Wait(_ context.Context, set deploy.Set, _ []deploy.Change, _ time.Duration, _ func(deploy.Status)) ([]deploy.Verdict, error) {
 	w.mu.Lock()
