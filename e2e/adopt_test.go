@@ -55,6 +55,9 @@ func TestForce(t *testing.T) {
 		}
 		got.says(t, "data.b belongs to somebody")
 	}
+	diff := settingsTree(t, c, ns, text, "--force", "data.a,data.b")
+	diff.Args[0] = "diff"
+	diff.run(t).want(t, 0).says(t, "data.a: theirs → ours (owned by somebody)")
 	settingsTree(t, c, ns, text, "--force", "data.a,data.b").run(t).want(t, 0)
 	settings, err := c.client.CoreV1().ConfigMaps(ns).Get(t.Context(), "settings", metav1.GetOptions{})
 	if err != nil || settings.Data["a"] != "ours" || settings.Data["b"] != "ours" {

@@ -33,10 +33,12 @@ func noise() [][]string {
 }
 
 // difference returns how to becomes what from is not, one line a field, and
-// whether there is any difference. Values of Secrets are masked.
+// whether there is any difference. A field that others own says so. Values of
+// Secrets are masked.
 func difference(from, to map[string]any) (lines string, differ bool) {
+	live := from
 	from, to = quiet(from), quiet(to)
-	d := comparison{secret: deploy.Object{Body: to}.Kind() == "Secret"}
+	d := comparison{live: live, secret: deploy.Object{Body: to}.Kind() == "Secret"}
 	d.value(nil, from, to)
 	if len(d.lines) > maxLines {
 		more := len(d.lines) - maxLines
@@ -74,6 +76,7 @@ func without(body map[string]any, path []string) map[string]any {
 }
 
 type comparison struct {
+	live   map[string]any
 	secret bool
 	lines  []string
 }
@@ -191,11 +194,14 @@ const (
 )
 
 func (d *comparison) line(path []string, a, b any) {
+	text := dotted(path) + ": " + shownValue(a) + " → " + shownValue(b)
 	if d.hides(path) {
-		d.lines = append(d.lines, dotted(path)+": "+masked(a, hidden)+" → "+masked(b, "(another secret)"))
-		return
+		text = dotted(path) + ": " + masked(a, hidden) + " → " + masked(b, "(another secret)")
 	}
-	d.lines = append(d.lines, dotted(path)+": "+shownValue(a)+" → "+shownValue(b))
+	if owners := ownersOf(d.live, path); len(owners) > 0 {
+		text += " (owned by " + strings.Join(owners, ", ") + ")"
+	}
+	d.lines = append(d.lines, text)
 }
 
 // hides reports whether the value at path, or one below it, is a Secret's.
