@@ -26,9 +26,10 @@ type app struct {
 	stdout, stderr io.Writer
 	env            func(name string) (string, bool)
 
-	flags   flags
-	source  string   // sha256 over the pipeline file and what it includes, once it is read
-	secrets []string // what must not be shown, once it is known
+	flags    flags
+	source   string   // sha256 over the pipeline file and what it includes, once it is read
+	checkout string   // where git is asked for facts; empty: where the pipeline file is
+	secrets  []string // what must not be shown, once it is known
 
 	id        string              // of this run, once it is needed
 	concluded bool                // the run has ended, and said so on stdout

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -67,6 +68,15 @@ func (a *app) bare(ctx context.Context, w *world, b bare) (*pipeline.Plan, error
 	if b.kustomize == "" {
 		return nil, usagef("which folder? (name it with -k, or use slipway run for a pipeline file)")
 	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	return a.bareIn(ctx, w, b, dir)
+}
+
+// bareIn is bare where the folder is seen from dir.
+func (a *app) bareIn(ctx context.Context, w *world, b bare, dir string) (*pipeline.Plan, error) {
 	body := &stages.Deploy{Manifests: stages.Manifests{Kustomize: b.kustomize, Images: map[string]pipeline.Value{}}, Namespace: a.flags.namespace, OnFailure: b.onFailure, Adopt: b.adopt, Force: b.force}
 	if len(body.Check()) > 0 {
 		return nil, usagef("--on-failure %s (want leave or rollback)", b.onFailure)
@@ -77,10 +87,6 @@ func (a *app) bare(ctx context.Context, w *world, b bare) (*pipeline.Plan, error
 			return nil, err
 		}
 		body.Images[name] = pipeline.Known(ref)
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		return nil, err
 	}
 	st := pipeline.Stage{ID: "deploy", Kind: "deploy", Policy: pipeline.Policy{Timeout: b.timeout}, Body: flagged{body.With(w.tools)}}
 	// Two kustomizations must not share an inventory: the name comes from the path.
@@ -96,7 +102,7 @@ func (a *app) bare(ctx context.Context, w *world, b bare) (*pipeline.Plan, error
 		project = "deploy"
 	}
 	p := &pipeline.Pipeline{Name: project, Dir: dir, Stages: []pipeline.Stage{st}}
-	return new(engine.Planner).Plan(ctx, p, pipeline.Scope{Facts: map[string]any{"git": facts.Git(ctx, dir, a.env), "ci": facts.CI(a.env)}})
+	return new(engine.Planner).Plan(ctx, p, pipeline.Scope{Facts: map[string]any{"git": facts.Git(ctx, cmp.Or(a.checkout, dir), a.env), "ci": facts.CI(a.env)}})
 }
 
 // image reads NAME=REF@DIGEST.

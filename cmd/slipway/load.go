@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -194,7 +195,7 @@ func (a *app) scope(ctx context.Context, p *pipeline.Pipeline, env pipeline.Envi
 			"name": env.Name, "namespace": env.Namespace, "context": env.Context,
 			"clusterUID": env.ClusterUID, "protected": env.Protected, "promotes": env.Promotes,
 		},
-		"git":  facts.Git(ctx, p.Dir, a.env),
+		"git":  facts.Git(ctx, cmp.Or(a.checkout, p.Dir), a.env),
 		"ci":   facts.CI(a.env),
 		"dirs": facts.Dirs(p.Dir),
 	}}, nil

@@ -12,12 +12,25 @@ import (
 
 func (a *app) render() *cobra.Command {
 	var b bare
+	refs, detailed := "", false
 	c := &cobra.Command{
 		Use:   "render [STAGE...]",
 		Short: "Print manifests with the digests of images, and change nothing",
 		Long: `Render prints what the deploy and render stages hand over. Digests that a
-build has yet to give are zeros. With -k it renders a folder, without a pipeline file.`,
+build has yet to give are zeros. With -k it renders a folder, without a pipeline file.
+
+With --diff it prints how they differ from those of another commit, object by object
+and field by field: what a pull request would deploy. That needs no cluster, no registry
+and no credentials.`,
+		Example: `  slipway render -e staging
+  slipway render -e production --diff origin/main -o markdown`,
 		RunE: func(c *cobra.Command, args []string) error {
+			if refs != "" {
+				return a.renderDiff(c.Context(), b, refs, args, detailed)
+			}
+			if a.flags.output != "text" || detailed {
+				return usagef("without --diff, manifests are printed as YAML (leave out -o and --detailed-exitcode)")
+			}
 			w := a.world()
 			plan, err := a.rendered(c.Context(), w, b)
 			if err != nil {
@@ -27,6 +40,9 @@ build has yet to give are zeros. With -k it renders a folder, without a pipeline
 		},
 	}
 	b.flags(c)
+	c.Flags().StringVar(&refs, "diff", "", "print how the manifests differ from those of a `COMMIT`, or between two, A..B")
+	c.Flags().BoolVar(&detailed, "detailed-exitcode", false, fmt.Sprintf("with --diff, exit with %d when they differ", exitChanges))
+	a.outputFlag(c, "json", "markdown")
 	return a.planFlags(c)
 }
 

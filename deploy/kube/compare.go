@@ -32,10 +32,10 @@ func noise() [][]string {
 	}
 }
 
-// difference returns how to becomes what from is not, one line a field, and
+// Difference returns how to becomes what from is not, one line a field, and
 // whether there is any difference. A field that others own says so. Values of
 // Secrets are masked.
-func difference(from, to map[string]any) (lines string, differ bool) {
+func Difference(from, to map[string]any) (lines string, differ bool) {
 	live := from
 	from, to = quiet(from), quiet(to)
 	d := comparison{live: live, secret: deploy.Object{Body: to}.Kind() == "Secret"}

@@ -211,7 +211,7 @@ func (c *Cluster) change(ctx context.Context, it *item) (deploy.Change, error) {
 	switch {
 	case err != nil && immutable(it, err) && it.object.Replaceable():
 		change.Op = deploy.Replace
-		change.Diff, _ = difference(it.live, overlaid(it.live, it.object.Body))
+		change.Diff, _ = Difference(it.live, overlaid(it.live, it.object.Body))
 		return change, nil
 	case err != nil && uncheckable(it, err):
 		change.Diff = note(it, err)
@@ -221,7 +221,7 @@ func (c *Cluster) change(ctx context.Context, it *item) (deploy.Change, error) {
 	case it.live == nil:
 		return change, nil
 	}
-	lines, differ := difference(it.live, result)
+	lines, differ := Difference(it.live, result)
 	if change.Diff = lines; !differ {
 		change.Op = deploy.Unchanged
 	}

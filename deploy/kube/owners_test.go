@@ -22,7 +22,7 @@ spec.replicas: 2 → 3 (owned by hpa, kubectl-edit, other)
 spec.template.spec.containers[web].args[1]: b → c (owned by kubectl-edit)
 spec.template.spec.containers[web].image: a → b (owned by kubectl-edit)
 spec.template.spec.containers[side].image: a → b`
-	got, differ := difference(body(t, live), body(t, `{
+	got, differ := Difference(body(t, live), body(t, `{
   apiVersion: apps/v1, kind: Deployment, metadata: {name: web, labels: {a: "2"}},
   spec: {replicas: 3, paused: false, template: {spec: {containers: [{name: web, image: b, args: [a, c]}, {name: side, image: b}]}}}}`))
 	if !differ || got != want {

@@ -139,7 +139,7 @@ func TestDifference(t *testing.T) {
 		"long":        {"a: x", "a: " + strings.Repeat("y", 500), "a: x → " + strings.Repeat("y", maxValue) + "…"},
 		"placeholder": {"a: x", "a: " + strings.Repeat("y", 500) + "@" + deploy.Unknown, "a: x → " + strings.Repeat("y", 500) + "@" + deploy.Unknown},
 	} {
-		got, differ := difference(body(t, row.from), body(t, row.to))
+		got, differ := Difference(body(t, row.from), body(t, row.to))
 		if got != row.want || differ != (row.want != "") {
 			t.Errorf("%s: got %q, want %q", name, got, row.want)
 		}
@@ -194,7 +194,7 @@ func TestApplySetID(t *testing.T) {
 func TestStringDataBecomesData(t *testing.T) {
 	b := body(t, "kind: Secret\ndata: {a: QQ==, b: QQ==}\nstringData: {b: B}")
 	encodeStringData(b)
-	if got, _ := difference(body(t, "data: {a: QQ==, b: Qg==}"), without(b, []string{"kind"})); got != "" {
+	if got, _ := Difference(body(t, "data: {a: QQ==, b: Qg==}"), without(b, []string{"kind"})); got != "" {
 		t.Errorf("got %s", got)
 	}
 }

@@ -31,6 +31,30 @@ func Encode(objs []deploy.Object) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+// Decode reads what [Encode] wrote.
+func Decode(text []byte) ([]deploy.Object, error) {
+	docs, err := parse(text)
+	if err != nil {
+		return nil, err
+	}
+	var objs []deploy.Object
+	for _, doc := range docs {
+		var body map[string]any
+		if err := doc.Decode(&body); err != nil {
+			return nil, err
+		}
+		text, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		if body, err = decode(text); err != nil {
+			return nil, err
+		}
+		objs = append(objs, deploy.Object{Body: body})
+	}
+	return objs, nil
+}
+
 // decode reads a JSON object; integers become int64, all else is as encoding/json has it.
 func decode(text []byte) (map[string]any, error) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
