@@ -27,12 +27,12 @@ spec: {type: LoadBalancer, ports: [{port: 80}], selector: {app: web}}
 		{"no rule", "", "", 0, nil},
 		{"it gets an address", `{kind: Service, ready: "self.status.loadBalancer.ingress.size() > 0"}`, address, 0, []string{"web  waits for self.status.loadBalancer", "web  current, applied"}},
 		{"it never does", `{kind: Service, ready: "self.status.loadBalancer.ingress.size() > 0"}`, "", 7, []string{"deadline", "waits for self.status.loadBalancer.ingress.size() > 0 (no such key: ingress)", "web/web.yaml:1"}},
-		{"another name", `{kind: Service, name: w?b, ready: "self.status.loadBalancer.ingress.size() > 0"}`, "", 7, []string{"deadline"}},
+		{"another name", `{kind: Service, name: "w?b", ready: "self.status.loadBalancer.ingress.size() > 0"}`, "", 7, []string{"deadline"}},
 		{"it has failed", `{kind: Service, ready: "false", failed: "self.status.loadBalancer.ingress.size() > 0"}`, address, 7, []string{"stalled", "self.status.loadBalancer.ingress.size() > 0"}},
 		{"optional", `{kind: Service, ready: "self.status.loadBalancer.ingress.size() > 0", need: optional}`, "", 0, []string{"web  deadline", "waits for"}},
 		{"ignored", `{kind: Service, ready: "self.status.loadBalancer.ingress.size() > 0", need: ignore}`, "", 0, nil},
-		{"no such kind", `{kind: Servic, ready: "true"}`, "", 2, []string{"slipway.yaml:7:", "the manifests have no Servic (only Service)"}},
-		{"no condition", `{kind: Service, ready: "self.status."}`, "", 2, []string{"slipway.yaml:7:", "ready is no condition"}},
+		{"no such kind", `{kind: Servic, ready: "true"}`, "", 3, []string{"slipway.yaml:8:", "the manifests have no Servic (only Service)"}},
+		{"no condition", `{kind: Service, ready: "self.status."}`, "", 3, []string{"slipway.yaml:8:", "ready is no condition"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -49,8 +49,9 @@ stages:
   rollout:
     deploy:
       kustomize: web
+      namespace: ` + ns + `
       readiness: ` + rules + "\n    timeout: 20s\n",
-				"web/kustomization.yaml": "resources: [web.yaml]\nnamespace: " + ns + "\n",
+				"web/kustomization.yaml": "resources: [web.yaml]\n",
 				"web/web.yaml":           manifest,
 			}.write(t)
 			s := call{Dir: dir, Cluster: c, Args: []string{"run"}}.start(t, nil)
