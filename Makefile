@@ -17,7 +17,7 @@ PACKAGES := git gcc libc6-dev pkg-config libseccomp-dev uidmap busybox-static $(
 export CGO_ENABLED := 0
 export GOFLAGS := -trimpath
 
-.PHONY: action browser default fmt vet lint unit race fuzz bench golden e2e cross test build runc deps demo demo-down deps-foreign release clean
+.PHONY: action browser default fmt vet lint unit race fuzz bench golden e2e mutate cross test build runc deps demo demo-down deps-foreign release clean
 
 default: vet lint unit build
 
@@ -82,6 +82,9 @@ cross: ## all but the solver of our own works on macOS and Windows, too: the com
 
 e2e: build bin/slipway-cluster
 	$(E2E) -C e2e test $(E2EFLAGS) -count=1 -timeout 30m .
+
+mutate: build bin/slipway-cluster ## without each rule of a verdict and each guard of a deploy, some scenario fails; half an hour
+	$(E2E) -C e2e run $(E2EFLAGS) ./mutate
 
 # Go makes each input that is interesting as small as it can, for up to a minute, and tries nothing meanwhile.
 FUZZ := ./pipeline/syntax:FuzzPlan ./pipeline/expr:FuzzTemplate ./pipeline/github:FuzzLog ./pipeline/report:FuzzTame
