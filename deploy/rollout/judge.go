@@ -48,7 +48,7 @@ func judge(now time.Time, w workload, s *snapshot, table []rule) outcome {
 		}
 		return o
 	}
-	over := s.timeUp || p.overdue != "" && t.lasted("progress deadline", overdueFor)
+	over := s.timeUp || p.overdue != "" && !c.nodeComes() && t.lasted("progress deadline", overdueFor)
 	var early string
 	for rank, r := range table {
 		f := r.find(c)

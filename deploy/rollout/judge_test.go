@@ -173,6 +173,20 @@ func TestJudge(t *testing.T) {
 			c.pods[0].Status = unscheduledStatus("0/1 nodes are available: 1 Insufficient cpu.")
 			c.event("uid-web-4-a", "TriggeredScaleUp", "pod triggered scale-up")
 		}, time.Hour, pending, 1, 2},
+		{"autoscaler adds a node, for longer than the progress deadline", deployment, func(c *cast) {
+			c.pods[0].Status = unscheduledStatus("0/1 nodes are available: 1 Insufficient cpu.")
+			c.event("uid-web-4-a", "TriggeredScaleUp", "pod triggered scale-up")
+			c.dep.Status.Conditions = overdue()
+		}, time.Hour, pending, 1, 2},
+		{"the progress deadline has passed, and no node comes", deployment, func(c *cast) {
+			c.pods[0].Status = unscheduledStatus("0/1 nodes are available: 1 Insufficient cpu.")
+			c.dep.Status.Conditions = overdue()
+		}, 6 * time.Second, deploy.Unscheduled, 1, 2},
+		{"autoscaler added a node, and what runs there is not ready in time", deployment, func(c *cast) {
+			c.unready()
+			c.event("uid-web-4-a", "TriggeredScaleUp", "pod triggered scale-up")
+			c.dep.Status.Conditions = overdue()
+		}, 6 * time.Second, deploy.Deadline, 1, 2},
 		{"room comes when old pods have stopped", deployment, func(c *cast) {
 			c.pods[0].Status = unscheduledStatus("0/1 nodes are available: 1 Insufficient cpu.")
 			c.before("web-3-a").DeletionTimestamp = &metav1.Time{Time: start}

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -59,12 +60,28 @@ func unschedulable(c *scene) *finding {
 		if strings.Contains(s.Message, "PersistentVolumeClaim") || strings.Contains(s.Message, "persistentvolumeclaim") {
 			settle = max(settle, claimFor)
 		}
-		if c.snapshot.latest(uidsOf(pod), func(e *corev1.Event) bool { return e.Reason == "TriggeredScaleUp" || e.Reason == "Nominated" }) != nil {
+		if c.nodeComesFor(pod) {
 			settle = untilTheEnd
 		}
 		return &finding{settle: settle, pod: pod, cause: s.Message, cure: "lower the pod's requests, or change its nodeSelector, affinity or tolerations, or add a node"}
 	}
 	return nil
+}
+
+// nodeComes reports whether a current pod waits for a node that an autoscaler is
+// adding. That takes minutes, which a Deployment's progress deadline does not
+// know of: it does not count then, and the stage's timeout is the bound.
+func (c *scene) nodeComes() bool {
+	return slices.ContainsFunc(c.current, func(pod *corev1.Pod) bool {
+		s := condition(pod, corev1.PodScheduled)
+		return s != nil && s.Status == corev1.ConditionFalse && c.nodeComesFor(pod)
+	})
+}
+
+// nodeComesFor reports whether an autoscaler has said so of a pod: TriggeredScaleUp
+// is the cluster autoscaler's word, Nominated Karpenter's.
+func (c *scene) nodeComesFor(pod *corev1.Pod) bool {
+	return c.snapshot.latest(uidsOf(pod), func(e *corev1.Event) bool { return e.Reason == "TriggeredScaleUp" || e.Reason == "Nominated" }) != nil
 }
 
 // patience returns d, or for ever while pods that are leaving may make room.
