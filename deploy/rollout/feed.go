@@ -65,7 +65,7 @@ func (f feed) once(ctx context.Context, sh *shelf) error {
 		return err
 	}
 	sh.replace(items)
-	sh.report("list", nil)
+	sh.report("list", time.Time{}, nil)
 	pause := firstPause
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -118,14 +118,20 @@ func (f feed) list(ctx context.Context, client dynamic.ResourceInterface) (map[s
 // ends the watch or an error does.
 func (f feed) watch(ctx context.Context, client dynamic.ResourceInterface, sh *shelf, version *string) error {
 	seconds := int64(watchFor / time.Second)
-	w, err := client.Watch(ctx, metav1.ListOptions{
+	opening, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silent := time.AfterFunc(listTimeout, func() { cancel(context.DeadlineExceeded) }) // a server says at once that it watches
+	w, err := client.Watch(opening, metav1.ListOptions{
 		FieldSelector: f.selector, ResourceVersion: *version, AllowWatchBookmarks: true, TimeoutSeconds: &seconds,
 	})
+	if !silent.Stop() {
+		err = context.Cause(opening)
+	}
 	if err != nil {
 		return err
 	}
 	defer w.Stop()
-	sh.report("watch", nil)
+	sh.report("watch", time.Time{}, nil)
 	for {
 		select {
 		case <-ctx.Done():
@@ -173,10 +179,11 @@ func (sh *shelf) fail(ctx context.Context, verb string, err error) {
 	if ctx.Err() != nil {
 		return
 	}
+	since := time.Now()
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("no answer within %s", listTimeout)
+		since, err = since.Add(-listTimeout), fmt.Errorf("no answer within %s", listTimeout)
 	}
-	sh.report(verb, err)
+	sh.report(verb, since, err)
 }
 
 // wait returns after d or when ctx ends.

@@ -137,11 +137,12 @@ type forbidden struct {
 func (f *forbidden) Error() string { return f.words + " (grant it in a Role)" }
 func (f *forbidden) Unwrap() error { return f.err }
 
-// report notes how a request ended; a success forgets all failures before it.
-func (sh *shelf) report(verb string, err error) {
+// report notes how a request ended, and since when it fails if it does; a success
+// forgets all failures before it.
+func (sh *shelf) report(verb string, since time.Time, err error) {
 	sh.store.update(func() {
 		if err != nil && sh.err == nil {
-			sh.since = time.Now()
+			sh.since = since
 		}
 		sh.doing, sh.err = verb+" "+sh.feed.what, err
 	})
