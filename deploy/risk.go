@@ -17,13 +17,15 @@ const (
 	ReplaceWorkload Risk = "replace-workload" // its pods are gone before others come
 	ChangeSelector  Risk = "change-selector"  // a Service leads to other pods
 	ScaleToZero     Risk = "scale-to-zero"
-	RemoveProbe     Risk = "remove-probe" // nothing tells any more whether a container works
+	SingleReplica   Risk = "single-replica"      // an update, or a node that goes, interrupts it
+	OverrideScaler  Risk = "override-autoscaler" // replicas that follow the load do not any more
+	RemoveProbe     Risk = "remove-probe"        // nothing tells any more whether a container works
 	DowngradeImage  Risk = "downgrade-image"
 )
 
 // Risks returns the names that there are.
 func Risks() []Risk {
-	return []Risk{DeleteNamespace, DeleteVolume, DeleteKind, ReplaceWorkload, ChangeSelector, ScaleToZero, RemoveProbe, DowngradeImage}
+	return []Risk{DeleteNamespace, DeleteVolume, DeleteKind, ReplaceWorkload, ChangeSelector, ScaleToZero, SingleReplica, OverrideScaler, RemoveProbe, DowngradeImage}
 }
 
 // A RiskError says that a change loses something, and that nobody approved it.
@@ -80,8 +82,15 @@ func risksOf(c Change) []*RiskError {
 		}
 	}
 	was, scaled := number(live.Field("spec", "replicas"))
-	if is, ours := number(c.Object.Field("spec", "replicas")); scaled && ours && was > 0 && is == 0 {
+	is, ours := number(c.Object.Field("spec", "replicas"))
+	switch scaler := scalerOf(live); {
+	case !scaled || !ours || was == is || was == 0:
+	case is == 0:
 		add(ScaleToZero, "leave it some", "would have no replicas any more, where it has %d", was)
+	case scaler != "":
+		add(OverrideScaler, "leave spec.replicas out of the manifests", "would have %d replicas, where %s has scaled it to %d", is, scaler, was)
+	case is == 1:
+		add(SingleReplica, "leave it two", "would have one replica, where it has %d, so that an update or a lost node interrupts it", was)
 	}
 	before := map[string]Container{}
 	for _, container := range Containers(live) {
@@ -103,6 +112,20 @@ func risksOf(c Change) []*RiskError {
 		}
 	}
 	return found
+}
+
+// scalerOf returns the field manager that has scaled an object by its subresource, as
+// autoscalers do and kubectl scale; it is empty where nobody has.
+func scalerOf(live Object) string {
+	entries, _ := live.Field("metadata", "managedFields").([]any)
+	for _, e := range entries {
+		e, _ := e.(map[string]any)
+		if e["subresource"] == "scale" && (Object{Body: e}).Field("fieldsV1", "f:spec", "f:replicas") != nil {
+			manager, _ := e["manager"].(string)
+			return manager
+		}
+	}
+	return ""
 }
 
 // lost returns the risk of deleting an object of a kind, and what is lost.

@@ -30,6 +30,11 @@ func TestUnapproved(t *testing.T) {
 	service := func(label string) map[string]any {
 		return body(`{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x"}, "spec": {"selector": {"app": "` + label + `"}}}`)
 	}
+	autoscaled := func(replicas string) map[string]any {
+		o := web(replicas, bare)
+		o["metadata"] = body(`{"name": "x", "managedFields": [{"manager": "kube-controller-manager", "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}}]}`)
+		return o
+	}
 	image := func(ref string) map[string]any { return web("1", `{"name": "a", "image": "`+ref+`"}`) }
 	for _, test := range []struct {
 		name     string
@@ -50,7 +55,11 @@ func TestUnapproved(t *testing.T) {
 		{"a service that does not", configure(service("a"), service("a")), nil, ""},
 		{"no replicas any more", configure(web("2", bare), web("0", bare)), nil, deploy.ScaleToZero},
 		{"no replicas as before", configure(web("0", bare), web("0", bare)), nil, ""},
-		{"fewer replicas", configure(web("2", bare), web("1", bare)), nil, ""},
+		{"fewer replicas", configure(web("3", bare), web("2", bare)), nil, ""},
+		{"one replica of two", configure(web("2", bare), web("1", bare)), nil, deploy.SingleReplica},
+		{"one replica as before", configure(web("1", probed), web("1", probed)), nil, ""},
+		{"replicas of an autoscaler", configure(autoscaled("5"), web("3", bare)), nil, deploy.OverrideScaler},
+		{"replicas as an autoscaler has them", configure(autoscaled("5"), web("5", bare)), nil, ""},
 		{"a probe less", configure(web("1", probed), web("1", bare)), nil, deploy.RemoveProbe},
 		{"a probe more", configure(web("1", bare), web("1", probed)), nil, ""},
 		{"a container less", configure(web("1", probed), web("1", `{"name": "b", "image": "r/b"}`)), nil, ""},

@@ -55,6 +55,7 @@ func TestRisks(t *testing.T) {
 		says string
 	}{
 		{"scale-to-zero", edit{"replicas: 2", "replicas: 0"}, "would have no replicas any more, where it has 2"},
+		{"single-replica", edit{"replicas: 2", "replicas: 1"}, "would have one replica, where it has 2"},
 		{"remove-probe", edit{"          readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1}\n", ""}, "would lose the readinessProbe of container server"},
 		{"downgrade-image", edit{"1.10.0", "1.9.0"}, "would go back from 1.10.0 to 1.9.0 in container server"},
 	} {
@@ -72,7 +73,7 @@ func TestRisks(t *testing.T) {
 			if after := c.state(t, ns); withoutContent(after) != withoutContent(before) {
 				t.Error("it wrote before it was approved")
 			}
-			others := slices.DeleteFunc([]string{"scale-to-zero", "remove-probe", "downgrade-image"}, func(r string) bool { return r == test.risk })
+			others := slices.DeleteFunc([]string{"scale-to-zero", "single-replica", "remove-probe", "downgrade-image"}, func(r string) bool { return r == test.risk })
 			deploy("--approve", strings.Join(others, ",")).run(t).want(t, 10)
 			deploy("--approve", test.risk).run(t).want(t, 0)
 		})
