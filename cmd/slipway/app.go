@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -51,6 +52,7 @@ type flags struct {
 	verbose     bool
 
 	kubeconfig, context, namespace string
+	requestTimeout                 time.Duration
 	kubeVersion                    string
 	takeFrom                       []string
 	approve                        []string
@@ -203,6 +205,7 @@ func (a *app) contextFlags(c *cobra.Command, namespace string) {
 	f.StringVar(&a.flags.kubeconfig, "kubeconfig", "", "path of the kubeconfig")
 	f.StringVar(&a.flags.context, "context", "", "context of the kubeconfig")
 	f.StringVarP(&a.flags.namespace, "namespace", "n", "", namespace)
+	f.DurationVar(&a.flags.requestTimeout, "request-timeout", 30*time.Second, "how long one request to the cluster may take")
 }
 
 func (a *app) registryFlags(c *cobra.Command) *cobra.Command {

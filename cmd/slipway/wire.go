@@ -47,7 +47,7 @@ func (a *app) world() *world {
 	w := &world{state: state, plain: a.flags.plainHTTP}
 	a.addBuilders(w)
 	w.images = &registry.Client{PlainHTTP: a.flags.plainHTTP, Content: w.builder, Log: a.log()}
-	w.cluster = &kube.Cluster{Kubeconfig: a.flags.kubeconfig, Context: a.flags.context, Namespace: a.flags.namespace, TakeFrom: a.flags.takeFrom, Log: a.log()}
+	w.cluster = &kube.Cluster{Kubeconfig: a.flags.kubeconfig, Context: a.flags.context, Namespace: a.flags.namespace, Timeout: a.flags.requestTimeout, TakeFrom: a.flags.takeFrom, Log: a.log()}
 	memory := &inputs.Memory{Dir: filepath.Join(state, "passed")}
 	docker, _ := a.env("DOCKER_HOST")
 	w.tools = stages.Tools{

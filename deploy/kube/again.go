@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -19,7 +20,7 @@ const (
 )
 
 // again makes requests that may be repeated once more where a server that has
-// answered before breaks down or goes away. What it refuses is an answer, and
+// answered before breaks down or goes away, also in the middle of an answer. What it refuses is an answer, and
 // stays one; where it says when to ask again, client-go does that.
 type again struct {
 	next     http.RoundTripper
@@ -34,6 +35,9 @@ func (a *again) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	for try := 1; ; try++ {
 		resp, err := a.next.RoundTrip(req)
+		if err == nil && repeatable(req) && !strings.HasSuffix(req.URL.Path, "/log") { // a log may be long
+			resp, err = whole(resp)
+		}
 		if try == awayTries || err == nil && try == againTries || !repeatable(req) || !a.worse(req.Context(), resp, err) {
 			return resp, err
 		}
@@ -52,6 +56,17 @@ func (a *again) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
+}
+
+// whole reads an answer to its end, where it may turn out to be cut off.
+func whole(resp *http.Response) (*http.Response, error) {
+	text, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(text))
+	return resp, nil
 }
 
 // worse reports whether the outcome of a request says that the server broke down,
@@ -76,12 +91,8 @@ func (a *again) worse(ctx context.Context, resp *http.Response, err error) bool 
 // aboutObject reports whether an internal error is in truth about what was sent:
 // see [untyped]. It leaves the body to be read.
 func aboutObject(resp *http.Response) bool {
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	rest := resp.Body
-	resp.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(text), rest), rest}
+	text, err := io.ReadAll(resp.Body)
+	resp.Body = io.NopCloser(bytes.NewReader(text))
 	return err == nil && bytes.Contains(text, []byte("failed to create typed patch object"))
 }
 

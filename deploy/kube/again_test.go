@@ -26,6 +26,7 @@ func TestAgain(t *testing.T) {
 		{"an apply", "PATCH", apply, []answer{broken, ok}, ok, 2},
 		{"it stays broken", "GET", "", []answer{broken}, broken, againTries},
 		{"away for a moment", "GET", "", []answer{gone, gone, gone, gone, ok}, ok, 5},
+		{"away in the middle of an answer", "GET", "", []answer{{200, "", "cut"}, ok}, ok, 2},
 		{"a delete", "DELETE", "", []answer{broken, ok}, ok, 2},
 		{"an update", "PUT", "", []answer{gone, ok}, ok, 2},
 		{"what is created", "POST", "", []answer{broken, ok}, broken, 1},
@@ -49,6 +50,9 @@ func TestAgain(t *testing.T) {
 				}
 				if a.after != "" {
 					w.Header().Set("Retry-After", a.after)
+				}
+				if a.text == "cut" {
+					w.Header().Set("Content-Length", "100")
 				}
 				w.WriteHeader(a.code)
 				_, _ = io.WriteString(w, a.text)

@@ -184,7 +184,7 @@ func (c *Cluster) applyOne(ctx context.Context, p pending, say func(pending, str
 func (c *Cluster) clear(ctx context.Context, it *item) error {
 	uid, _ := (deploy.Object{Body: it.live}).Field("metadata", "uid").(string)
 	of, policy := types.UID(uid), metav1.DeletePropagationBackground
-	limited, cancel := context.WithTimeout(ctx, requestTimeout)
+	limited, cancel := c.limit(ctx)
 	defer cancel()
 	err := c.of(it).Delete(limited, it.object.Name(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &of}, PropagationPolicy: &policy})
 	return c.failed(ctx, "delete "+it.object.String(), unlessGone(err))

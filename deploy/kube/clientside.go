@@ -130,7 +130,7 @@ func (c *Cluster) try(ctx context.Context, it *item) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	limited, cancel := context.WithTimeout(ctx, requestTimeout)
+	limited, cancel := c.limit(ctx)
 	defer cancel()
 	// The server says what becomes of a field that nobody gives a value.
 	tried, err := c.of(it).Patch(limited, it.object.Name(), types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: Manager, DryRun: []string{metav1.DryRunAll}})
@@ -148,7 +148,7 @@ func (c *Cluster) takeOver(ctx context.Context, it *item) error {
 		if err != nil || ours == nil {
 			return err
 		}
-		limited, cancel := context.WithTimeout(ctx, requestTimeout)
+		limited, cancel := c.limit(ctx)
 		_, err = c.of(it).Patch(limited, it.object.Name(), types.JSONPatchType, ours.patch, metav1.PatchOptions{FieldManager: Manager})
 		cancel()
 		if apierrors.IsNotFound(err) {

@@ -28,6 +28,7 @@ type Cluster struct {
 	Namespace  string        // of the kubeconfig's context, overridden; empty: as the context says
 	UserAgent  string        // empty: "slipway"
 	TakeFrom   []string      // field managers whose fields are taken over, such as "kubectl-client-side-apply"; empty: a field of another stays, and is an error
+	Timeout    time.Duration // of one request that is no watch and no log, with all that is asked again; 0: 30 seconds
 	Parallel   int           // requests at a time; 0: 8
 	Term       time.Duration // how long the Lease of a deployment is good for unless it is renewed; 0: a minute
 	Keep       int           // revisions of a deployment that are remembered; 0: 10

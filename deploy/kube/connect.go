@@ -28,8 +28,13 @@ import (
 // Limits that keep a dead or silent server from holding us up.
 const (
 	dialTimeout    = 5 * time.Second
-	requestTimeout = 30 * time.Second // of one request that is no watch and no log
+	requestTimeout = 30 * time.Second
 )
+
+// limit bounds one request.
+func (c *Cluster) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, cmp.Or(c.Timeout, requestTimeout))
+}
 
 // connection is what the first use of a Cluster makes.
 type connection struct {
@@ -76,7 +81,7 @@ func (c *Cluster) open() (*connection, error) {
 	if err != nil {
 		return nil, &deploy.ClusterError{Server: conn.server, Doing: "read kubeconfig", Err: err}
 	}
-	conn.kinds = &kinds{client: conn.raw}
+	conn.kinds = &kinds{client: conn.raw, limit: c.limit}
 	return conn, nil
 }
 

@@ -231,7 +231,7 @@ func (c *Cluster) change(ctx context.Context, it *item) (deploy.Change, error) {
 // patch applies an item server-side, or tries to. Fields of other managers
 // are taken only from those that [Cluster.TakeFrom] names, or where the set forces it.
 func (c *Cluster) patch(ctx context.Context, it *item, dryRun ...string) (map[string]any, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := c.limit(ctx)
 	defer cancel()
 	body := &unstructured.Unstructured{Object: it.object.Body}
 	options := metav1.ApplyOptions{FieldManager: Manager, DryRun: dryRun}

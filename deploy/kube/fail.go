@@ -47,7 +47,7 @@ func plainly(err error) error {
 	case apierrors.IsForbidden(err):
 		return &said{strings.TrimSuffix(err.Error(), "."), err}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		return &said{fmt.Sprintf("no answer within %s (is the cluster up, and reachable from here?)", requestTimeout), err}
+		return &said{"no answer in time (is the cluster up, and reachable from here? --request-timeout lets it take longer)", err}
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return &said{fmt.Sprintf("%v (is the cluster up, and reachable from here?)", dial), err}
 	case errors.As(err, &request): // it would repeat the URL

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -89,7 +90,7 @@ func readRevision(live map[string]any) (r deploy.Revision, err error) {
 
 // records returns what is remembered, without the content, the newest first.
 func (c *Cluster) records(ctx context.Context, set deploy.Set) ([]record, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := c.limit(ctx)
 	defer cancel()
 	result := c.conn.raw.Get().AbsPath("/api/v1/namespaces", set.Namespace, "secrets").
 		Param("labelSelector", labelHistory+"="+applySetID(set)).
@@ -164,7 +165,7 @@ func (c *Cluster) unfinished(ctx context.Context, set deploy.Set) (*remainder, e
 
 // wrote returns what was written up to a revision and is not proven.
 func (c *Cluster) wrote(ctx context.Context, r record) ([]string, error) {
-	limited, cancel := context.WithTimeout(ctx, requestTimeout)
+	limited, cancel := c.limit(ctx)
 	defer cancel()
 	live, err := c.conn.dynamic.Resource(secrets()).Namespace(r.live.GetNamespace()).Get(limited, r.live.GetName(), metav1.GetOptions{})
 	if err != nil {
@@ -258,15 +259,15 @@ func (c *Cluster) write(ctx context.Context, r *record) error {
 		},
 		"data": map[string]any{revisionKey: base64.StdEncoding.EncodeToString(packed)},
 	}}
-	limited, cancel := context.WithTimeout(ctx, requestTimeout)
+	limited, cancel := c.limit(ctx)
 	defer cancel()
 	client := c.conn.dynamic.Resource(secrets()).Namespace(r.Set.Namespace)
-	if r.live == nil {
-		r.live, err = client.Create(limited, body, metav1.CreateOptions{FieldManager: Manager})
-	} else {
+	if r.live != nil {
 		body.SetResourceVersion(r.live.GetResourceVersion())
-		r.live, err = client.Update(limited, body, metav1.UpdateOptions{FieldManager: Manager})
 	}
+	r.live, err = settle(limited, client, body, func(there *unstructured.Unstructured) bool {
+		return reflect.DeepEqual(there.Object["data"], body.Object["data"])
+	})
 	return c.failed(ctx, fmt.Sprintf("remember revision %d of %s", r.number, r.Set), err)
 }
 
@@ -323,7 +324,7 @@ func (c *Cluster) forget(ctx context.Context, set deploy.Set) error {
 		if n < cmp.Or(c.Keep, defaultKeep) || n == proven {
 			continue
 		}
-		limited, cancel := context.WithTimeout(ctx, requestTimeout)
+		limited, cancel := c.limit(ctx)
 		err := c.conn.dynamic.Resource(secrets()).Namespace(set.Namespace).Delete(limited, r.live.GetName(), metav1.DeleteOptions{})
 		cancel()
 		if err := unlessGone(err); err != nil {

@@ -70,7 +70,7 @@ func (c *Cluster) Hold(ctx context.Context, set deploy.Set, hold *deploy.Hold) e
 	if err != nil {
 		return err
 	}
-	limited, cancel := context.WithTimeout(ctx, requestTimeout)
+	limited, cancel := c.limit(ctx)
 	defer cancel()
 	_, err = c.conn.dynamic.Resource(configMaps()).Namespace(set.Namespace).
 		Patch(limited, parentName(set), types.MergePatchType, patch, metav1.PatchOptions{FieldManager: holdManager})

@@ -20,7 +20,7 @@ func (c *Cluster) Identity(ctx context.Context) (uid string, err error) {
 	if err != nil {
 		return "", err
 	}
-	limited, cancel := context.WithTimeout(ctx, requestTimeout)
+	limited, cancel := c.limit(ctx)
 	defer cancel()
 	ns, err := conn.dynamic.Resource(namespaces()).Get(limited, "kube-system", metav1.GetOptions{})
 	if err != nil {

@@ -34,7 +34,7 @@ func (c *Cluster) JobState(ctx context.Context, job deploy.Object) (deploy.JobSt
 	if err != nil {
 		return deploy.JobState{}, err
 	}
-	limited, cancel := context.WithTimeout(ctx, requestTimeout)
+	limited, cancel := c.limit(ctx)
 	defer cancel()
 	live, err := conn.dynamic.Resource(jobs()).Namespace(job.Namespace()).Get(limited, job.Name(), metav1.GetOptions{})
 	switch {
@@ -140,7 +140,7 @@ func (c *Cluster) StopJob(ctx context.Context, job deploy.Object) error {
 	if err != nil {
 		return err
 	}
-	limited, cancel := context.WithTimeout(ctx, requestTimeout)
+	limited, cancel := c.limit(ctx)
 	defer cancel()
 	in := conn.dynamic.Resource(jobs()).Namespace(job.Namespace())
 	live, err := in.Get(limited, job.Name(), metav1.GetOptions{})
@@ -163,7 +163,7 @@ func (c *Cluster) StopJob(ctx context.Context, job deploy.Object) error {
 
 // removeJob deletes a Job, and waits until its name is free.
 func (c *Cluster) removeJob(ctx context.Context, in dynamic.ResourceInterface, live *unstructured.Unstructured) error {
-	limited, cancel := context.WithTimeout(ctx, requestTimeout)
+	limited, cancel := c.limit(ctx)
 	defer cancel()
 	uid, background := live.GetUID(), metav1.DeletePropagationBackground
 	err := in.Delete(limited, live.GetName(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}, PropagationPolicy: &background})

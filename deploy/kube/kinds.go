@@ -26,6 +26,7 @@ type kind struct {
 // the many that a cluster has, and each is one small request.
 type kinds struct {
 	client rest.Interface
+	limit  func(context.Context) (context.Context, context.CancelFunc)
 
 	mu    sync.Mutex
 	known map[schema.GroupVersion]map[string]kind
@@ -130,7 +131,7 @@ func (k *kinds) served(ctx context.Context, gv schema.GroupVersion) []string {
 }
 
 func (k *kinds) get(ctx context.Context, into any, path ...string) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := k.limit(ctx)
 	defer cancel()
 	result := k.client.Get().AbsPath(path...).Do(ctx)
 	if err := result.Error(); err != nil { // in the server's words, which Raw would not give

@@ -57,10 +57,10 @@ func (c *Cluster) acquire(ctx context.Context, set deploy.Set, run deploy.Run, s
 		return nil, err
 	}
 	doing := "take the Lease " + set.Namespace + "/" + parentName(set)
-	limited, cancel := context.WithTimeout(ctx, requestTimeout)
+	limited, cancel := c.limit(ctx)
 	defer cancel()
 	for {
-		l.body, err = l.client.Create(limited, wanted, metav1.CreateOptions{FieldManager: Manager})
+		l.body, err = settle(limited, l.client, wanted, func(there *unstructured.Unstructured) bool { return lockOf(there) == lockOf(wanted) })
 		if !apierrors.IsAlreadyExists(err) {
 			return l, c.failed(ctx, doing, err)
 		}
@@ -221,7 +221,7 @@ func (c *Cluster) Locked(ctx context.Context, set deploy.Set) (*deploy.Lock, err
 	if _, err := c.connected(ctx); err != nil {
 		return nil, err
 	}
-	limited, cancel := context.WithTimeout(ctx, requestTimeout)
+	limited, cancel := c.limit(ctx)
 	defer cancel()
 	there, err := c.conn.dynamic.Resource(leases()).Namespace(set.Namespace).Get(limited, parentName(set), metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -241,7 +241,7 @@ func (c *Cluster) Unlock(ctx context.Context, set deploy.Set) (*deploy.Lock, err
 	if lock == nil || err != nil {
 		return nil, err
 	}
-	limited, cancel := context.WithTimeout(ctx, requestTimeout)
+	limited, cancel := c.limit(ctx)
 	defer cancel()
 	policy := metav1.DeletePropagationBackground
 	err = c.conn.dynamic.Resource(leases()).Namespace(set.Namespace).Delete(limited, parentName(set), metav1.DeleteOptions{PropagationPolicy: &policy})

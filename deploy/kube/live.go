@@ -104,7 +104,7 @@ func (c *Cluster) readMembers(ctx context.Context, set deploy.Set, at place, wan
 }
 
 func (c *Cluster) readOne(ctx context.Context, at place, wanted *item) error {
-	limited, cancel := context.WithTimeout(ctx, requestTimeout)
+	limited, cancel := c.limit(ctx)
 	defer cancel()
 	found, err := c.at(at).Get(limited, wanted.object.Name(), metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -121,7 +121,7 @@ func (c *Cluster) readOne(ctx context.Context, at place, wanted *item) error {
 func (c *Cluster) readAll(ctx context.Context, at place, selector string, take func(live map[string]any)) error {
 	options := metav1.ListOptions{Limit: pageSize, LabelSelector: selector}
 	for {
-		limited, cancel := context.WithTimeout(ctx, requestTimeout)
+		limited, cancel := c.limit(ctx)
 		page, err := c.at(at).List(limited, options)
 		cancel()
 		if err != nil {

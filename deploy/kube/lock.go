@@ -77,7 +77,7 @@ func (c *Cluster) settleIn(ctx context.Context, set deploy.Set, planned []deploy
 		return nil
 	}
 	it := &item{object: planned[i].Object, kind: kind{resource: namespaces()}}
-	limited, cancel := context.WithTimeout(ctx, requestTimeout)
+	limited, cancel := c.limit(ctx)
 	_, err := c.of(it).Get(limited, set.Namespace, metav1.GetOptions{})
 	cancel()
 	if err == nil || !apierrors.IsNotFound(err) { // it is there by now, or we may not know

@@ -54,7 +54,7 @@ func (c *Cluster) readNamespaces(ctx context.Context, s *spaces) error {
 	group.SetLimit(s.parallel)
 	for _, name := range slices.Sorted(maps.Keys(s.state)) {
 		group.Go(func() error {
-			limited, cancel := context.WithTimeout(groupCtx, requestTimeout)
+			limited, cancel := c.limit(groupCtx)
 			defer cancel()
 			found, err := c.conn.dynamic.Resource(namespaces()).Get(limited, name, metav1.GetOptions{})
 			result := there

@@ -56,7 +56,7 @@ func (c *Cluster) Owners(ctx context.Context, namespace, name string) ([]deploy.
 	if _, err := c.connected(ctx); err != nil {
 		return nil, err
 	}
-	limited, cancel := context.WithTimeout(ctx, requestTimeout)
+	limited, cancel := c.limit(ctx)
 	defer cancel()
 	live, err := c.conn.dynamic.Resource(pods()).Namespace(namespace).Get(limited, name, metav1.GetOptions{})
 	if err != nil {

@@ -18,7 +18,7 @@ func (c *Cluster) PodSecurity(ctx context.Context, namespace string) (string, er
 	if err != nil {
 		return "", err
 	}
-	limited, cancel := context.WithTimeout(ctx, requestTimeout)
+	limited, cancel := c.limit(ctx)
 	defer cancel()
 	ns, err := conn.dynamic.Resource(namespaces()).Get(limited, namespace, metav1.GetOptions{})
 	if err != nil {

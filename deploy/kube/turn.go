@@ -69,7 +69,7 @@ func (t *Turn) remove(ctx context.Context, o deploy.Object, users *users) error 
 		return err
 	}
 	client := c.at(place{resource, o.Namespace()})
-	limited, cancel := context.WithTimeout(ctx, requestTimeout)
+	limited, cancel := c.limit(ctx)
 	defer cancel()
 	live, err := client.Get(limited, o.Name(), metav1.GetOptions{})
 	switch {
