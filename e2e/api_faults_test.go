@@ -2,10 +2,12 @@ package e2e_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // phases are the parts of a deploy, each by one request that it makes of the API server.
@@ -34,17 +36,67 @@ var phases = []struct {
 	{"conclude", func(r *http.Request) bool { return r.Method == "PUT" && strings.Contains(r.URL.Path, "/secrets/") }},
 }
 
-// apiFaults are what can go wrong with a request. Times is how often; 0: always.
-var apiFaults = []struct {
-	name  string
-	times int
-	do    func(w http.ResponseWriter)
-}{
-	{"500 once", 1, status(500, "InternalError", "etcdserver: leader changed", "")},
-	{"429 once", 1, status(429, "TooManyRequests", "too many requests", "1")},
-	{"410 once", 1, status(410, "Expired", "too old resource version", "")},
-	{"cut once", 1, func(http.ResponseWriter) { panic(http.ErrAbortHandler) }},
-	{"403", 0, status(403, "Forbidden", `deployments.apps is forbidden: User "ci" cannot do this`, "")},
+// A fault is what can go wrong with a request. When says whether it does, of the nth request of a phase;
+// the first one was since ago. Everywhere: it also meets requests of other phases, since then.
+type apiFault struct {
+	name       string
+	when       func(n int, since time.Duration) bool
+	everywhere bool
+	do         func(proxy http.Handler, w http.ResponseWriter, r *http.Request)
+}
+
+func once(n int, _ time.Duration) bool                     { return n == 1 }
+func always(int, time.Duration) bool                       { return true }
+func cut(http.Handler, http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+
+func apiFaults() []apiFault {
+	return []apiFault{
+		{name: "500 once", when: once, do: says(500, "InternalError", "etcdserver: leader changed", "")},
+		{name: "429 once", when: once, do: says(429, "TooManyRequests", "too many requests", "1")},
+		{name: "410 once", when: once, do: says(410, "Expired", "too old resource version", "")},
+		{name: "cut once", when: once, do: cut},
+		{name: "away 5 s", when: func(_ int, since time.Duration) bool { return since < 5*time.Second }, everywhere: true, do: cut},
+		{name: "slow once", when: once, do: func(proxy http.Handler, w http.ResponseWriter, r *http.Request) {
+			select {
+			case <-time.After(1500 * time.Millisecond):
+				proxy.ServeHTTP(w, r)
+			case <-r.Context().Done():
+			}
+		}},
+		{name: "silent", when: always, do: func(_ http.Handler, _ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body) // until then nobody notices that the client is gone
+			<-r.Context().Done()
+		}},
+		{name: "cut in its answer once", when: once, do: func(proxy http.Handler, w http.ResponseWriter, r *http.Request) {
+			proxy.ServeHTTP(&cutter{ResponseWriter: w, left: 20}, r)
+		}},
+		{name: "403", when: always, do: says(403, "Forbidden", `deployments.apps is forbidden: User "ci" cannot do this`, "")},
+	}
+}
+
+// cutter is an answer that ends in its middle.
+type cutter struct {
+	http.ResponseWriter
+	left int
+}
+
+func (c *cutter) Write(p []byte) (int, error) {
+	if len(p) < c.left {
+		c.left -= len(p)
+		return c.ResponseWriter.Write(p)
+	}
+	_, _ = c.ResponseWriter.Write(p[:c.left])
+	c.Flush()
+	panic(http.ErrAbortHandler)
+}
+
+// Flush implements [http.Flusher].
+func (c *cutter) Flush() { c.ResponseWriter.(http.Flusher).Flush() }
+
+// says answers by itself.
+func says(code int, why, message, after string) func(http.Handler, http.ResponseWriter, *http.Request) {
+	answer := status(code, why, message, after)
+	return func(_ http.Handler, w http.ResponseWriter, _ *http.Request) { answer(w) }
 }
 
 // status answers as an API server does.
@@ -62,8 +114,8 @@ func status(code int, why, message, after string) func(w http.ResponseWriter) {
 // outcomes says how a run ends that meets a fault in a phase. What is not there ends green: it was
 // asked again, or did not matter.
 var outcomes = map[string]int{
-	"500/lease": 6, "500/remember": 6, "cut/lease": 6, "cut/remember": 6, // what is created may be there
 	"410/identify": 6, "410/list": 6, "410/dry-run": 6, "410/lease": 6, "410/remember": 6, "410/apply": 6, "410/prune": 6, "410/conclude": 6,
+	"silent/identify": 6, "silent/list": 6, "silent/dry-run": 6, "silent/lease": 6, "silent/remember": 6, "silent/apply": 6, "silent/wait": 6, "silent/prune": 6, "silent/conclude": 6,
 	"403/identify": 6, "403/list": 6, "403/dry-run": 6, "403/lease": 6, "403/remember": 6, "403/apply": 6, "403/wait": 6, "403/prune": 6, "403/conclude": 6,
 }
 
@@ -72,7 +124,7 @@ var outcomes = map[string]int{
 func TestAPIFaults(t *testing.T) {
 	t.Parallel()
 	c := kwok(t)
-	for _, fault := range apiFaults {
+	for _, fault := range apiFaults() {
 		for _, phase := range phases {
 			t.Run(fault.name+" "+phase.name, func(t *testing.T) {
 				t.Parallel()
@@ -81,27 +133,38 @@ func TestAPIFaults(t *testing.T) {
 				deployRelease(c, first, ns, 1).run(t).want(t, 0)
 
 				var mu sync.Mutex
-				fired := 0
+				met, fired := 0, 0
+				var since time.Time
 				through := c.behind(t, func(proxy http.Handler, w http.ResponseWriter, r *http.Request) {
 					mu.Lock()
-					fire := phase.is(r) && (fault.times == 0 || fired < fault.times)
+					of := phase.is(r)
+					if of {
+						if met++; met == 1 {
+							since = time.Now()
+						}
+					}
+					fire := (of || fault.everywhere && met > 0) && fault.when(met, time.Since(since))
 					if fire {
 						fired++
 					}
 					mu.Unlock()
 					if fire {
-						fault.do(w)
+						fault.do(proxy, w, r)
 						return
 					}
 					proxy.ServeHTTP(w, r)
 				})
-				got := deployRelease(through, second, ns, 2).run(t)
+				run := deployRelease(through, second, ns, 2)
+				if fault.name == "silent" {
+					run.Args = append(run.Args, "--request-timeout", "2s")
+				}
+				got := run.run(t)
 				mu.Lock()
 				if fired == 0 {
 					t.Error("the fault did not happen")
 				}
 				mu.Unlock()
-				name, _, _ := strings.Cut(fault.name, " once")
+				name := strings.TrimSuffix(fault.name, " once")
 				if want := outcomes[name+"/"+phase.name]; got.Code != want {
 					t.Errorf("exit code %d, want %d\n%s%s", got.Code, want, got.Stdout, got.Stderr)
 				}
