@@ -17,7 +17,7 @@ PACKAGES := git gcc libc6-dev pkg-config libseccomp-dev uidmap busybox-static $(
 export CGO_ENABLED := 0
 export GOFLAGS := -trimpath
 
-.PHONY: action browser default fmt vet lint unit race fuzz bench golden e2e mutate cross test build runc deps demo demo-down deps-foreign release clean
+.PHONY: action browser default fmt vet lint unit race fuzz bench bench-gate golden e2e mutate cross test build runc deps demo demo-down deps-foreign release clean
 
 default: vet lint unit build
 
@@ -91,8 +91,20 @@ FUZZ := ./pipeline/syntax:FuzzPlan ./pipeline/expr:FuzzTemplate ./pipeline/githu
 fuzz: ## bytes to plan, expressions, and hostile output: 15 s of each
 	for f in $(FUZZ); do go test $${f%:*} -run '^$$' -fuzz $${f#*:}'$$' -fuzztime 15s -fuzzminimizetime 10x || exit 1; done
 
-bench: build ## what slipway costs, in CPU time
-	go run ./bench -slipway bin/slipway
+# The tools that slipway is measured against; each is a module of its own.
+PEERS := $(patsubst bench/peers/%/go.mod,bin/peers/.%,$(wildcard bench/peers/*/go.mod))
+bin/peers/.%: bench/peers/%/go.mod
+	$(if $(wildcard bench/peers/$*/*.go),$(E2E),go) -C bench/peers/$* build $(if $(wildcard bench/peers/$*/*.go),$(E2EFLAGS)) -ldflags '-s -w' -o ../../../bin/peers/ $(if $(wildcard bench/peers/$*/*.go),.,tool) && touch $@
+
+bench bench-gate bench-P%: PACKAGES += buildah skopeo
+bench: deps build $(PEERS) ## what slipway costs beside other tools, in bench/results
+	go run ./bench
+
+bench-gate: build $(PEERS) ## small forms, which fail when costs grow faster than the work
+	go run ./bench -gate
+
+bench-P%: deps build $(PEERS) ## one scenario
+	go run ./bench P$*
 
 test: deps browser action vet lint race fuzz cross e2e ## everything
 

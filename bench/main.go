@@ -1,82 +1,130 @@
-// Command bench measures what slipway costs its users: the CPU time of a command
-// and of all that it starts, as medians of runs that are interleaved, so that a
-// machine that gets slower is slower for all. It fails when a promise is broken.
+// Command bench measures what slipway costs its users, beside the best other tools
+// for the same work, on the same machine, in the same minutes: the runs of all are
+// interleaved, so that a machine that gets slower is slower for all. Only ratios
+// count, and only where the results were seen to be equal.
 //
-//	go run ./bench -slipway bin/slipway
+//	go run ./bench -slipway bin/slipway -peers bin/peers P2 P8
+//
+// Without names it runs every scenario. With -gate it runs small forms of some, and
+// fails when costs grow faster than the work; it says nothing of milliseconds.
 //
 // # Owns
 //
-// Scenarios: what is measured, against what, and what may come of it.
+// Scenarios: what is measured, against what, and what is aimed at; how costs are
+// counted ([Cost]); bench/results, with the table that docs/performance.md shows.
 //
 // # May touch
 //
-// The slipway binary it is given, and a folder of its own for files.
+// The binaries it is given, a folder of its own for files, servers on loopback that
+// it starts and ends, control groups of its own, and bench/results.
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
+	"os/signal"
+	"path/filepath"
 	"slices"
-	"time"
+	"strings"
+	"syscall"
 )
 
-// A Case is one command that is measured beside others.
-type Case struct {
-	Name string
-	Args []string // the program and its arguments
-	Dir  string
-}
-
-// A Scenario is cases to compare, and what has to be true of their medians.
+// A Scenario is one piece of work, done by slipway and by others.
 type Scenario struct {
-	Name  string
-	Make  func(slipway, dir string) ([]Case, error)
-	Check func(cpu []time.Duration) error // medians, in the order of the cases
+	ID    string
+	About string // the work, in a few words
+	Gate  bool   // has a small form that guards growth
+	Run   func(ctx context.Context, b *Bench) error
 }
 
-func main() {
-	slipway := flag.String("slipway", "bin/slipway", "the binary to measure")
-	runs := flag.Int("runs", 5, "how often each case runs")
-	flag.Parse()
-	for _, s := range []Scenario{validate()} {
-		if err := measure(s, *slipway, *runs); err != nil {
-			fmt.Fprintf(os.Stderr, "bench: %s: %v\n", s.Name, err)
-			os.Exit(1)
-		}
+// scenarios returns all there are, in the order of the table.
+func scenarios() []Scenario {
+	return []Scenario{
+		{ID: "validate", About: "check a pipeline file", Gate: true, Run: validate},
+		{ID: "P2", About: "run with nothing to do; with one edit (P3)", Gate: true, Run: noops},
+		{ID: "P12", About: "run trivial stages", Gate: true, Run: trivial},
+		{ID: "P8", About: "render an overlay", Gate: true, Run: renders},
 	}
 }
 
-// measure runs the cases of s in turn, prints their medians, and checks them.
-func measure(s Scenario, slipway string, runs int) error {
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	slipway := flag.String("slipway", "bin/slipway", "the binary to measure")
+	peers := flag.String("peers", "bin/peers", "folder of the other tools")
+	results := flag.String("results", "bench/results", "folder that results are written to")
+	runs := flag.Int("runs", 10, "how often each case runs, where one is short")
+	gate := flag.Bool("gate", false, "small forms, which fail when costs grow faster than the work")
+	flag.Parse()
 	dir, err := os.MkdirTemp("", "slipway-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	cases, err := s.Make(slipway, dir)
-	if err != nil {
-		return err
-	}
-	cpu := make([][]time.Duration, len(cases))
-	for range runs {
-		for i, c := range cases {
-			cmd := exec.Command(c.Args[0], c.Args[1:]...)
-			cmd.Dir = c.Dir
-			if out, err := cmd.CombinedOutput(); err != nil {
-				return fmt.Errorf("%s: %w: %s", c.Name, err, out)
-			}
-			// Of the process and of the children it waited for.
-			cpu[i] = append(cpu[i], cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime())
+	b := &Bench{Runs: *runs, Gate: *gate, Log: os.Stderr}
+	for path, to := range map[string]*string{*slipway: &b.Slipway, *peers: &b.Peers} {
+		if *to, err = filepath.Abs(path); err != nil {
+			return err
 		}
 	}
-	medians := make([]time.Duration, len(cases))
-	fmt.Fprintf(os.Stdout, "%s (CPU time, median of %d)\n", s.Name, runs)
-	for i, c := range cases {
-		slices.Sort(cpu[i])
-		medians[i] = cpu[i][runs/2]
-		fmt.Fprintf(os.Stdout, "  %-16s %8.0f ms\n", c.Name, float64(medians[i])/float64(time.Millisecond))
+	known := scenarios()
+	for _, id := range flag.Args() {
+		if !slices.ContainsFunc(known, func(s Scenario) bool { return s.ID == id }) {
+			return fmt.Errorf("no scenario called %q", id)
+		}
 	}
-	return s.Check(medians)
+	var broken []string
+	for _, s := range known {
+		if flag.NArg() > 0 && !slices.Contains(flag.Args(), s.ID) || *gate && !s.Gate {
+			continue
+		}
+		report, err := b.scenario(ctx, s, dir)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.ID, err)
+		}
+		for _, v := range report.Verdicts {
+			if v.Gate && !v.Met {
+				broken = append(broken, s.ID+": "+v.String())
+			}
+		}
+		if *gate {
+			continue
+		}
+		if err := report.write(*results); err != nil {
+			return err
+		}
+	}
+	if len(broken) > 0 {
+		return fmt.Errorf("promises are broken:\n  %s", strings.Join(broken, "\n  "))
+	}
+	if *gate {
+		return nil
+	}
+	return table(*results)
+}
+
+// scenario runs one in a folder of its own.
+func (b *Bench) scenario(ctx context.Context, s Scenario, dir string) (*Report, error) {
+	own := *b
+	own.Dir = filepath.Join(dir, s.ID)
+	if err := os.Mkdir(own.Dir, 0o755); err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(own.Dir)
+	own.Report = &Report{ID: s.ID, About: s.About, Machine: machine()}
+	fmt.Fprintf(own.Log, "%s: %s\n", s.ID, s.About)
+	defer own.end()
+	if err := s.Run(ctx, &own); err != nil {
+		return nil, err
+	}
+	return own.Report, nil
 }

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Bench is what a scenario measures with.
+type Bench struct {
+	Slipway string // path of the binary
+	Peers   string // folder of the other tools
+	Dir     string // for files, empty at first
+	Runs    int    // of each case, where one is short
+	Gate    bool   // the small form is wanted
+	Log     io.Writer
+	Report  *Report
+
+	daemons []*Daemon
+	groups  int
+}
+
+// A Case is one way to do a piece of work.
+type Case struct {
+	Name    string
+	Args    []string // the program and its arguments
+	Dir     string
+	Env     []string      // beside the bench's own
+	Stdout  string        // file that gets the output; default: it is shown when the case fails
+	Reset   func() error  // before each run, not measured
+	Check   func() error  // after each run, not measured
+	Daemons []*Daemon     // that work for it: their costs are its costs
+	Once    bool          // too long to do twice
+	Most    time.Duration // what all runs may take together; default: a minute
+}
+
+// Cost is what one run took of the machine: the command, all that it started, and
+// the daemons that worked for it.
+type Cost struct {
+	Wall time.Duration `json:"wall"`
+	CPU  time.Duration `json:"cpu"`
+	Peak int64         `json:"peak"` // bytes: the largest process of the command, and each daemon's most
+}
+
+// Compare runs cases of the same work in turn, after one run of each that does not
+// count, and adds their costs to the report.
+func (b *Bench) Compare(ctx context.Context, work string, size int, cases ...Case) ([]*Series, error) {
+	all := make([]*Series, len(cases))
+	runs := make([]int, len(cases))
+	groups := make([]*group, len(cases))
+	most := 0
+	for i, c := range cases {
+		all[i] = &Series{Work: work, Size: size, Case: c.Name}
+		groups[i] = b.group()
+		defer groups[i].remove()
+		first, err := b.cost(ctx, c, groups[i])
+		if err != nil {
+			return nil, fmt.Errorf("%s, %s: %w", work, c.Name, err)
+		}
+		limit := c.Most
+		if limit == 0 {
+			limit = time.Minute
+		}
+		runs[i] = min(b.Runs, int(limit/max(first.Wall, time.Millisecond)))
+		if c.Once || runs[i] == 0 {
+			runs[i] = 0
+			all[i].Costs = append(all[i].Costs, first)
+		}
+		most = max(most, runs[i])
+	}
+	for round := range most {
+		for i, c := range cases {
+			if round >= runs[i] {
+				continue
+			}
+			cost, err := b.cost(ctx, c, groups[i])
+			if err != nil {
+				return nil, fmt.Errorf("%s, %s: %w", work, c.Name, err)
+			}
+			all[i].Costs = append(all[i].Costs, cost)
+		}
+	}
+	for _, s := range all {
+		fmt.Fprintf(b.Log, "  %s\n", s)
+	}
+	b.Report.Series = append(b.Report.Series, all...)
+	return all, nil
+}
+
+// cost runs a case once.
+func (b *Bench) cost(ctx context.Context, c Case, g *group) (Cost, error) {
+	if c.Reset != nil {
+		if err := c.Reset(); err != nil {
+			return Cost{}, err
+		}
+	}
+	cmd := exec.CommandContext(ctx, c.Args[0], c.Args[1:]...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 20 * time.Second
+	cmd.Dir, cmd.Env = c.Dir, append(os.Environ(), c.Env...)
+	var talk bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &talk, &talk
+	if c.Stdout != "" {
+		out, err := os.Create(c.Stdout)
+		if err != nil {
+			return Cost{}, err
+		}
+		defer out.Close()
+		cmd.Stdout = out
+	}
+	var before time.Duration
+	for _, d := range c.Daemons {
+		d.forget()
+		before += d.cpu()
+	}
+	before += g.cpu()
+	begin := time.Now()
+	if err := g.start(cmd); err != nil {
+		return Cost{}, err
+	}
+	err := cmd.Wait()
+	cost := Cost{Wall: time.Since(begin)}
+	if err != nil {
+		text := talk.Bytes()
+		return Cost{}, fmt.Errorf("%w: %s", err, text[max(0, len(text)-2000):])
+	}
+	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	cost.Peak = usage.Maxrss << 10
+	cost.CPU = g.cpu() - before
+	if g == nil {
+		cost.CPU += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	}
+	for _, d := range c.Daemons {
+		cost.CPU += d.cpu()
+		cost.Peak += d.peak()
+	}
+	if c.Check != nil {
+		err = c.Check()
+	}
+	return cost, err
+}
+
+// A group is a control group that sums the CPU time of processes, those that nobody
+// waited for, too. It is nil where there can be none: then what was waited for counts.
+type group struct{ path string }
+
+const accounts = "/sys/fs/cgroup/cpuacct"
+
+func (b *Bench) group() *group {
+	b.groups++
+	g := &group{fmt.Sprintf("%s/slipway-bench-%d-%s-%d", accounts, os.Getpid(), filepath.Base(b.Dir), b.groups)}
+	if err := os.Mkdir(g.path, 0o755); err != nil {
+		return nil
+	}
+	return g
+}
+
+// start starts a command in the group: a child is where the thread is that makes it.
+func (g *group) start(cmd *exec.Cmd) error {
+	if g == nil {
+		return cmd.Start()
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	id := strconv.Itoa(syscall.Gettid())
+	before, err := os.ReadFile("/proc/thread-self/cgroup")
+	if err != nil {
+		return err
+	}
+	home := accounts
+	for line := range strings.Lines(string(before)) {
+		if _, path, ok := strings.Cut(strings.TrimSpace(line), ":cpuacct:"); ok {
+			home = filepath.Join(accounts, path)
+		}
+	}
+	if err := os.WriteFile(g.path+"/tasks", []byte(id), 0o644); err != nil {
+		return err
+	}
+	return errors.Join(cmd.Start(), os.WriteFile(home+"/tasks", []byte(id), 0o644))
+}
+
+func (g *group) cpu() time.Duration {
+	if g == nil {
+		return 0
+	}
+	text, err := os.ReadFile(g.path + "/cpuacct.usage")
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	return time.Duration(n)
+}
+
+func (g *group) remove() {
+	if g != nil {
+		os.Remove(g.path)
+	}
+}

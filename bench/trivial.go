@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// trivial runs pipelines in which each stage does next to nothing, which is to write
+// a file: what is left is what the engine costs. Beside it make runs the same graph.
+// What kustomize costs a stage is measured apart, with stages that are left out.
+func trivial(ctx context.Context, b *Bench) error {
+	sizes := []int{10, 100, 1000}
+	if b.Gate {
+		sizes = []int{100, 1000}
+	}
+	for _, shape := range shapes() {
+		var ours, quiet []*Series
+		for _, n := range sizes {
+			dir := filepath.Join(b.Dir, fmt.Sprintf("%s-%d", shape.name, n))
+			if err := shape.write(dir, n); err != nil {
+				return err
+			}
+			clear := func() error {
+				if err := os.RemoveAll(filepath.Join(dir, "out")); err != nil {
+					return err
+				}
+				return os.Mkdir(filepath.Join(dir, "out"), 0o755)
+			}
+			check := func() error {
+				files, err := os.ReadDir(filepath.Join(dir, "out"))
+				if err == nil && len(files) != n {
+					err = fmt.Errorf("%d files were written (want %d)", len(files), n)
+				}
+				return err
+			}
+			work := fmt.Sprintf("%s of %d", shape.name, n)
+			s, err := b.Compare(ctx, work, n,
+				Case{Name: "slipway", Args: []string{b.Slipway, "run", "--progress", "quiet"}, Dir: dir, Reset: clear, Check: check},
+				Case{Name: "make -j2", Args: []string{"make", "-s", "-j2"}, Dir: dir, Reset: clear, Check: check},
+				Case{Name: "slipway, stages left out", Args: []string{b.Slipway, "run", "--progress", "quiet", "-f", "left-out.yaml"}, Dir: dir})
+			if err != nil {
+				return err
+			}
+			ours, quiet = append(ours, s[0]), append(quiet, s[2])
+		}
+		first, last := ours[0], ours[len(ours)-1]
+		each := func(s []*Series, of func(*Series) float64) float64 {
+			return (of(s[len(s)-1]) - of(s[0])) / float64(last.Size-first.Size)
+		}
+		growth := exponent(ours[len(ours)-2], last, (*Series).cpu)
+		if b.Gate {
+			b.promise("exponent of CPU, "+shape.name, growth, 1.15)
+			continue
+		}
+		b.aim("ms of CPU per stage, "+shape.name, 1e3*each(ours, (*Series).cpu), 2)
+		b.aim("ms of CPU per stage, left out, "+shape.name, 1e3*each(quiet, (*Series).cpu), 2)
+		b.aim("exponent of CPU, 100 to 1000, "+shape.name, growth, 1.1)
+	}
+	return nil
+}
+
+// A shape is a graph: it says which earlier nodes node i needs.
+type shape struct {
+	name  string
+	needs func(i, n int) []int
+}
+
+func shapes() []shape {
+	return []shape{
+		{"chain", func(i, _ int) []int {
+			if i == 0 {
+				return nil
+			}
+			return []int{i - 1}
+		}},
+		{"fan", func(i, n int) []int {
+			switch i {
+			case 0:
+				return nil
+			case n - 1:
+				all := make([]int, 0, n)
+				for j := 1; j < n-1; j++ {
+					all = append(all, j)
+				}
+				return all
+			}
+			return []int{0}
+		}},
+		{"diamonds", func(i, _ int) []int { // 0 ← 1, 2 ← 3 ← 4, 5 ← 6 …
+			switch {
+			case i == 0:
+				return nil
+			case i%3 == 0:
+				return []int{i - 2, i - 1}
+			}
+			return []int{i - i%3}
+		}},
+	}
+}
+
+// write writes the graph for slipway and for make.
+func (s shape) write(dir string, n int) error {
+	if err := os.MkdirAll(filepath.Join(dir, "conf"), 0o755); err != nil {
+		return err
+	}
+	var file, out, rules strings.Builder
+	file.WriteString("slipway: v1\nname: bench\nstages:\n")
+	out.WriteString("slipway: v1\nname: bench\nvars: {wanted: false}\nstages:\n")
+	fmt.Fprintf(&rules, "all: out/s%d.yaml\n", n-1)
+	for i := range n {
+		var ids, targets []string
+		for _, j := range s.needs(i, n) {
+			ids, targets = append(ids, fmt.Sprintf("s%d", j)), append(targets, fmt.Sprintf("out/s%d.yaml", j))
+		}
+		needs := strings.Join(ids, ", ")
+		fmt.Fprintf(&file, "  s%d: {needs: [%s], render: {kustomize: conf, to: out/s%d.yaml}}\n", i, needs, i)
+		fmt.Fprintf(&out, "  s%d: {needs: [%s], if: vars.wanted, render: {kustomize: conf, to: out/s%d.yaml}}\n", i, needs, i)
+		fmt.Fprintf(&rules, "out/s%d.yaml: %s\n\tcp conf/conf.yaml $@\n", i, strings.Join(targets, " "))
+	}
+	for name, text := range map[string]string{
+		"slipway.yaml": file.String(), "left-out.yaml": out.String(), "Makefile": rules.String(),
+		"conf/kustomization.yaml": "resources: [conf.yaml]\n",
+		"conf/conf.yaml":          "apiVersion: v1\ndata:\n  mode: fast\nkind: ConfigMap\nmetadata:\n  name: conf\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
