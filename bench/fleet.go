@@ -16,6 +16,7 @@ type fleet struct {
 	n        int
 	registry string
 	builder  *builder // of the peer
+	suffix   string   // of repositories
 }
 
 // fleet writes n services, and pushes the base image that they share.
@@ -34,21 +35,31 @@ func (b *Bench) fleet(ctx context.Context, n int, registry string, peer *builder
 		write(fmt.Sprintf("services/s%d/main", i), fmt.Sprintf("the program of service %d\n", i))
 		write(fmt.Sprintf("services/s%d/conf/app.conf", i), "mode = fast\n")
 	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return f, errors.Join(f.write(""), b.do(ctx, f.dir, f.slipway("base.yaml")...))
+}
+
+// write writes what builds the services, into repositories whose names end in a suffix.
+func (f *fleet) write(suffix string) error {
+	f.suffix = suffix
+	var errs []error
+	write := func(name, text string) {
+		errs = append(errs, os.WriteFile(filepath.Join(f.dir, name), []byte(text), 0o644))
+	}
 	write("slipway.yaml", fmt.Sprintf(`slipway: v1
 name: fleet
 stages:
   svc:
     matrix: {svc: "${{ dirs('services/*') }}", max: 1000}
-    build: {context: "services/${{ matrix.svc }}", push: {repository: "%s/ours%d/${{ matrix.svc }}", tags: [latest]}}
-`, registry, n))
+    build: {context: "services/${{ matrix.svc }}", push: {repository: "%s/ours%d%s/${{ matrix.svc }}", tags: [latest]}}
+`, f.registry, f.n, suffix))
 	// What people write: as many at once as -P says, each with its own client.
 	write("build.sh", "ls services | xargs -P8 -I{} sh ./one.sh {}\n")
-	write("one.sh", fmt.Sprintf("exec %s --addr %s build --progress plain --frontend dockerfile.v0 --local context=services/$1 --local dockerfile=services/$1 --output type=image,name=%s/theirs%d/$1:latest,push=true\n",
-		filepath.Join(b.Peers, "buildctl"), peer.addr, registry, n))
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
-	return f, b.do(ctx, f.dir, f.slipway("base.yaml")...)
+	write("one.sh", fmt.Sprintf("exec %s --addr %s build --progress plain --frontend dockerfile.v0 --local context=services/$1 --local dockerfile=services/$1 --output type=image,name=%s/theirs%d%s/$1:latest,push=true\n",
+		filepath.Join(f.b.Peers, "buildctl"), f.builder.addr, f.registry, f.n, suffix))
+	return errors.Join(errs...)
 }
 
 func (f *fleet) slipway(file string) []string {
@@ -65,7 +76,7 @@ func (f *fleet) cases() []Case {
 // same compares the images of some services.
 func (f *fleet) same(ctx context.Context) error {
 	for _, i := range []int{0, f.n / 2, f.n - 1} {
-		if err := sameImages(ctx, f.registry, fmt.Sprintf("ours%d/s%d", f.n, i), fmt.Sprintf("theirs%d/s%d", f.n, i)); err != nil {
+		if err := sameImages(ctx, f.registry, fmt.Sprintf("ours%d%s/s%d", f.n, f.suffix, i), fmt.Sprintf("theirs%d%s/s%d", f.n, f.suffix, i)); err != nil {
 			return err
 		}
 	}

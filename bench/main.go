@@ -44,7 +44,10 @@ func scenarios() []Scenario {
 	return []Scenario{
 		{ID: "validate", About: "check a pipeline file", Gate: true, Run: validate},
 		{ID: "P2", About: "run with nothing to do; with one edit (P3)", Gate: true, Run: noops},
+		{ID: "P4", About: "build what nobody has built", Run: cold},
 		{ID: "P12", About: "run trivial stages", Gate: true, Run: trivial},
+		{ID: "P13", About: "show a long log without its secrets", Run: logs},
+		{ID: "P14", About: "start", Run: starts},
 		{ID: "P8", About: "render an overlay", Gate: true, Run: renders},
 	}
 }
