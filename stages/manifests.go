@@ -106,10 +106,13 @@ func (m Manifests) origins(sc pipeline.Scope, objs []deploy.Object) []origin {
 		found = append(found, origin{name, m.Images[name], true})
 	}
 	uses := repositories(objs)
+	if len(uses) == 0 {
+		return found
+	}
 	for _, id := range sc.Upstream() {
-		repository, err := sc.Output(pipeline.Ref{Stage: id, Output: "repository"})
+		repository, known := sc.Steps.Output(pipeline.Ref{Stage: id, Output: "repository"})
 		name := fmt.Sprint(repository)
-		if err != nil || !slices.Contains(uses, name) || slices.ContainsFunc(found, func(o origin) bool { return o.name == name }) {
+		if !known || !slices.Contains(uses, name) || slices.ContainsFunc(found, func(o origin) bool { return o.name == name }) {
 			continue
 		}
 		found = append(found, origin{name, pipeline.Promise(id, "image", pipeline.Image), false})
