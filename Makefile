@@ -97,12 +97,13 @@ bin/peers/.%: bench/peers/%/go.mod
 	$(if $(wildcard bench/peers/$*/*.go),$(E2E),go) -C bench/peers/$* build $(if $(wildcard bench/peers/$*/*.go),$(E2EFLAGS)) -ldflags '-s -w' -o ../../../bin/peers/ $(if $(wildcard bench/peers/$*/*.go),.,tool) && touch $@
 
 bench bench-gate bench-P%: PACKAGES += buildah skopeo
-bench: deps build $(PEERS) ## what slipway costs beside other tools, in bench/results
+bench: deps build bin/slipway-cluster $(PEERS) ## what slipway costs beside other tools, in bench/results
 	go run ./bench
 
 bench-gate: build $(PEERS) ## small forms, which fail when costs grow faster than the work
 	go run ./bench -gate
 
+bench-P1 bench-P9 bench-P15: bin/slipway-cluster
 bench-P%: deps build $(PEERS) ## one scenario
 	go run ./bench P$*
 

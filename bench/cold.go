@@ -39,6 +39,9 @@ func cold(ctx context.Context, b *Bench) error {
 				return errors.Join(renew(), f.buildah(store), b.do(ctx, f.dir, "sh", "-c", fmt.Sprintf("buildah --root %s --runroot %s-run rmi --all --force || true", store, store)))
 			},
 		})
+		for i := range cases {
+			cases[i].Cold = true
+		}
 		// The images of slipway and of buildctl in the last round are compared below.
 		s, err := b.Compare(ctx, fmt.Sprintf("cold, %d services", n), n, cases...)
 		if err != nil {

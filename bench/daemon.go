@@ -59,6 +59,10 @@ func (b *Bench) start(ctx context.Context, name string, ready func() error, args
 
 // end ends all servers.
 func (b *Bench) end() {
+	for _, f := range b.last {
+		f()
+	}
+	b.last = nil
 	for _, d := range b.daemons {
 		d.stop()
 	}

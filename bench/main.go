@@ -43,12 +43,17 @@ type Scenario struct {
 func scenarios() []Scenario {
 	return []Scenario{
 		{ID: "validate", About: "check a pipeline file", Gate: true, Run: validate},
+		{ID: "P1", About: "run a pipeline with nothing to do", Run: pipelines},
 		{ID: "P2", About: "run with nothing to do; with one edit (P3)", Gate: true, Run: noops},
 		{ID: "P4", About: "build what nobody has built", Run: cold},
+		{ID: "P5", About: "build from 50,000 files", Run: contexts},
+		{ID: "P6", About: "build and push 1 GiB", Run: layers},
+		{ID: "P9", About: "apply 500 objects", Run: applies},
 		{ID: "P12", About: "run trivial stages", Gate: true, Run: trivial},
 		{ID: "P13", About: "show a long log without its secrets", Run: logs},
 		{ID: "P14", About: "start", Run: starts},
 		{ID: "P8", About: "render an overlay", Gate: true, Run: renders},
+		{ID: "P15", About: "take 20 services from nothing to ready pods", Run: colds},
 	}
 }
 

@@ -27,6 +27,7 @@ type Bench struct {
 	Report  *Report
 
 	daemons []*Daemon
+	last    []func() // to be called in the end
 	groups  int
 }
 
@@ -40,7 +41,7 @@ type Case struct {
 	Reset   func() error  // before each run, not measured
 	Check   func() error  // after each run, not measured
 	Daemons []*Daemon     // that work for it: their costs are its costs
-	Once    bool          // too long to do twice
+	Cold    bool          // there is nothing to warm up: the first run counts, too
 	Most    time.Duration // what all runs may take together; default: a minute
 }
 
@@ -53,7 +54,8 @@ type Cost struct {
 }
 
 // Compare runs cases of the same work in turn, after one run of each that does not
-// count, and adds their costs to the report.
+// count, and adds their costs to the report. Of a case that is too long to be run
+// twice, the one run counts.
 func (b *Bench) Compare(ctx context.Context, work string, size int, cases ...Case) ([]*Series, error) {
 	all := make([]*Series, len(cases))
 	runs := make([]int, len(cases))
@@ -72,8 +74,8 @@ func (b *Bench) Compare(ctx context.Context, work string, size int, cases ...Cas
 			limit = time.Minute
 		}
 		runs[i] = min(b.Runs, int(limit/max(first.Wall, time.Millisecond)))
-		if c.Once || runs[i] == 0 {
-			runs[i] = 0
+		if c.Cold || runs[i] == 0 {
+			runs[i] = max(0, runs[i]-1)
 			all[i].Costs = append(all[i].Costs, first)
 		}
 		most = max(most, runs[i])
@@ -107,7 +109,9 @@ func (b *Bench) cost(ctx context.Context, c Case, g *group) (Cost, error) {
 	cmd := exec.CommandContext(ctx, c.Args[0], c.Args[1:]...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 20 * time.Second
-	cmd.Dir, cmd.Env = c.Dir, append(os.Environ(), c.Env...)
+	cmd.Dir = c.Dir
+	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+filepath.Join(b.Dir, "cache"))
+	cmd.Env = append(cmd.Env, c.Env...)
 	var talk bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &talk, &talk
 	if c.Stdout != "" {

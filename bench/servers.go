@@ -74,6 +74,8 @@ func (b *Bench) do(ctx context.Context, dir string, args ...string) error {
 	return nil
 }
 
+const manifests = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+
 // An image is the digests of the files in it, by path, and the number of its layers.
 type image struct {
 	layers int
@@ -87,7 +89,7 @@ func pull(ctx context.Context, registry, repository, tag string) (image, error) 
 		if err != nil {
 			return nil, err
 		}
-		ask.Header.Set("Accept", "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json")
+		ask.Header.Set("Accept", manifests)
 		answer, err := http.DefaultClient.Do(ask)
 		if err == nil && answer.StatusCode != http.StatusOK {
 			answer.Body.Close()
@@ -145,6 +147,24 @@ func (i image) add(layer io.Reader) error {
 		}
 		i.files[strings.TrimPrefix(strings.Trim(head.Name, "/"), "./")] = fmt.Sprintf("%c %x %s", head.Typeflag, hash.Sum(nil), head.Linkname)
 	}
+}
+
+// digest asks the registry what the tag latest stands for.
+func digest(ctx context.Context, registry, repository string) (string, error) {
+	ask, err := http.NewRequestWithContext(ctx, http.MethodHead, "http://"+registry+"/v2/"+repository+"/manifests/latest", nil)
+	if err != nil {
+		return "", err
+	}
+	ask.Header.Set("Accept", manifests)
+	answer, err := http.DefaultClient.Do(ask)
+	if err != nil {
+		return "", err
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("%s: %s", repository, answer.Status)
+	}
+	return answer.Header.Get("Docker-Content-Digest"), nil
 }
 
 // sameImages says whether two images hold the same files in as many layers.

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// A single is one image that is built and pushed in several ways.
+type single struct {
+	b        *Bench
+	registry string
+	builder  *builder
+	dir      string // of the context
+	round    int
+	zstd     bool
+}
+
+// single starts what it takes to build the context in dir, which is made.
+func (b *Bench) single(ctx context.Context) (*single, error) {
+	registry, err := b.registry(ctx)
+	if err != nil {
+		return nil, err
+	}
+	peer, err := b.buildkitd(ctx, registry)
+	if err != nil {
+		return nil, err
+	}
+	s := &single{b: b, registry: registry, builder: peer, dir: filepath.Join(b.Dir, "context")}
+	return s, os.Mkdir(s.dir, 0o755)
+}
+
+// renew writes the scripts of all, for repositories that hold nothing.
+func (s *single) renew() error {
+	s.round++
+	return s.write()
+}
+
+func (s *single) write() error {
+	compression, flag := "gzip", ""
+	if s.zstd {
+		compression, flag = "zstd", ",compression=zstd,oci-mediatypes=true"
+	}
+	write := func(name, text string) error { return os.WriteFile(filepath.Join(s.b.Dir, name), []byte(text), 0o644) }
+	return errors.Join(
+		write("slipway.yaml", fmt.Sprintf("slipway: v1\nname: one\nstages: {one: {build: {context: context, compression: %s, push: {repository: %s, tags: [latest]}}}}\n", compression, s.repository("ours"))),
+		write("peer.sh", fmt.Sprintf("exec %s --addr %s build --progress plain --frontend dockerfile.v0 --local context=context --local dockerfile=context --output type=image,name=%s:latest,push=true%s\n",
+			filepath.Join(s.b.Peers, "buildctl"), s.builder.addr, s.repository("theirs"), flag)),
+		write("buildah.sh", fmt.Sprintf("set -e\nbuildah='buildah --root %[1]s/buildah --runroot %[1]s/buildah-run --storage-driver overlay'\n"+
+			"$buildah bud -q --isolation chroot --layers --tls-verify=false -t %[2]s:latest context\n$buildah push -q --tls-verify=false %[2]s:latest\n", s.b.Dir, s.repository("buildah"))),
+	)
+}
+
+func (s *single) repository(of string) string {
+	return fmt.Sprintf("%s/%s-%d", s.registry, of, s.round)
+}
+
+// cases are slipway, buildctl and buildah. Those that are cold begin with no state
+// and push to repositories that hold nothing.
+func (s *single) cases(ctx context.Context, cold bool) []Case {
+	cases := []Case{
+		{Name: "slipway", Args: []string{s.b.Slipway, "run", "--progress", "plain", "--state", filepath.Join(s.b.Dir, "state")}},
+		{Name: "buildctl", Args: []string{"sh", "peer.sh"}, Daemons: []*Daemon{s.builder.Daemon}},
+		{Name: "buildah", Args: []string{"sh", "buildah.sh"}},
+	}
+	forget := []func() error{
+		func() error {
+			return errors.Join(os.RemoveAll(filepath.Join(s.b.Dir, "state")), os.RemoveAll(filepath.Join(s.b.Dir, "cache")))
+		},
+		func() error {
+			return s.b.do(ctx, s.b.Dir, filepath.Join(s.b.Peers, "buildctl"), "--addr", s.builder.addr, "prune", "--all")
+		},
+		func() error {
+			return s.b.do(ctx, s.b.Dir, "sh", "-c", "buildah --root ./buildah --runroot ./buildah-run --storage-driver overlay rmi --all --force || true")
+		},
+	}
+	for i := range cases {
+		cases[i].Dir = s.b.Dir
+		if cold {
+			cases[i].Cold = true
+			cases[i].Reset = func() error { return errors.Join(s.renew(), forget[i]()) }
+		}
+	}
+	return cases
+}
+
+// contexts builds an image of 50,000 files: for the first time, with nothing changed,
+// and with one file changed.
+func contexts(ctx context.Context, b *Bench) error {
+	const folders, each = 200, 250
+	s, err := b.single(ctx)
+	if err != nil {
+		return err
+	}
+	text := make([]byte, 1000)
+	for i := range folders {
+		dir := filepath.Join(s.dir, fmt.Sprintf("src/pkg%d", i))
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		for j := range each {
+			for k := range text {
+				text[k] = "package for return\n"[(i*j+k)%19]
+			}
+			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("f%d.go", j)), fmt.Appendf(text, "// %d %d\n", i, j), 0o644); err != nil {
+				return err
+			}
+		}
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "Dockerfile"), []byte("FROM scratch\nCOPY src /src/\n"), 0o644); err != nil {
+		return err
+	}
+	first, err := b.Compare(ctx, "50,000 files, first", folders*each, s.cases(ctx, true)...)
+	if err != nil {
+		return err
+	}
+	warm := s.cases(ctx, false)
+	if err := s.renew(); err != nil {
+		return err
+	}
+	for _, c := range warm {
+		if err := b.do(ctx, c.Dir, c.Args...); err != nil {
+			return err
+		}
+	}
+	walk := Case{Name: "find (walk + lstat)", Args: []string{"find", "context", "-printf", "%s %T@ %i\n"}, Dir: b.Dir, Stdout: os.DevNull}
+	unchanged, err := b.Compare(ctx, "50,000 files, unchanged", folders*each, append(warm, walk)...)
+	if err != nil {
+		return err
+	}
+	if err := sameImages(ctx, s.registry, fmt.Sprintf("ours-%d", s.round), fmt.Sprintf("theirs-%d", s.round)); err != nil {
+		return err
+	}
+	for i := range warm {
+		warm[i].Reset = func() error {
+			return os.WriteFile(filepath.Join(s.dir, "src/pkg7/f7.go"), fmt.Appendf(nil, "// %s\n", time.Now()), 0o644)
+		}
+	}
+	changed, err := b.Compare(ctx, "50,000 files, one changed", folders*each, warm...)
+	if err != nil {
+		return err
+	}
+	b.aim("wall, first, of buildctl's", first[0].wall()/first[1].wall(), 0.8)
+	b.aim("CPU, first, of buildctl's", first[0].cpu()/first[1].cpu(), 0.8)
+	b.aim("wall, unchanged, of buildctl's", unchanged[0].wall()/unchanged[1].wall(), 0.35)
+	b.aim("CPU, unchanged, of walk + lstat", unchanged[0].cpu()/unchanged[3].cpu(), 2)
+	b.aim("CPU, one changed, of buildctl's", changed[0].cpu()/changed[1].cpu(), 1)
+	b.aim("peak memory, first, of buildctl's and buildkitd's", first[0].peak()/first[1].peak(), 0.6)
+	return nil
+}
