@@ -48,6 +48,7 @@ func scenarios() []Scenario {
 		{ID: "P4", About: "build what nobody has built", Run: cold},
 		{ID: "P5", About: "build from 50,000 files", Run: contexts},
 		{ID: "P6", About: "build and push 1 GiB", Run: layers},
+		{ID: "P7", About: "push 100 images on one base", Run: shares},
 		{ID: "P9", About: "apply 500 objects", Run: applies},
 		{ID: "P12", About: "run trivial stages", Gate: true, Run: trivial},
 		{ID: "P13", About: "show a long log without its secrets", Run: logs},
