@@ -103,7 +103,7 @@ bench: deps build bin/slipway-cluster $(PEERS) ## what slipway costs beside othe
 bench-gate: build $(PEERS) ## small forms, which fail when costs grow faster than the work
 	go run ./bench -gate
 
-bench-P1 bench-P9 bench-P15: bin/slipway-cluster
+bench-P1 bench-P9 bench-P10 bench-P11 bench-P15: bin/slipway-cluster
 bench-P%: deps build $(PEERS) ## one scenario
 	go run ./bench P$*
 

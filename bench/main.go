@@ -50,6 +50,8 @@ func scenarios() []Scenario {
 		{ID: "P6", About: "build and push 1 GiB", Run: layers},
 		{ID: "P7", About: "push 100 images on one base", Run: shares},
 		{ID: "P9", About: "apply 500 objects", Run: applies},
+		{ID: "P10", About: "report that pods are ready", Run: lags},
+		{ID: "P11", About: "name why a pod cannot start", Run: causes},
 		{ID: "P12", About: "run trivial stages", Gate: true, Run: trivial},
 		{ID: "P13", About: "show a long log without its secrets", Run: logs},
 		{ID: "P14", About: "start", Run: starts},
