@@ -16,10 +16,11 @@ import (
 	"github.com/moby/buildkit/executor/resources"
 	"github.com/moby/buildkit/executor/runcexecutor"
 	bkcontent "github.com/moby/buildkit/snapshot/containerd"
+	"github.com/moby/buildkit/solver/pb"
 	"github.com/moby/buildkit/util/archutil"
 	"github.com/moby/buildkit/util/disk"
 	"github.com/moby/buildkit/util/leaseutil"
-	"github.com/moby/buildkit/util/network/netproviders"
+	"github.com/moby/buildkit/util/network"
 	"github.com/moby/buildkit/util/winlayers"
 	"github.com/moby/buildkit/worker/base"
 	wlabel "github.com/moby/buildkit/worker/label"
@@ -32,10 +33,10 @@ func newWorker(ctx context.Context, cfg config, s *store, running *runs) (*base.
 		sandbox = oci.NoProcessSandbox
 	}
 	// Commands share our network: that needs no CNI, and no privilege.
-	networks, _, _, err := netproviders.Providers(netproviders.Opt{Mode: "host"})
-	if err != nil {
-		return nil, err
-	}
+	// (netproviders would also make a certificate for a proxy that we don't have, and
+	// searching for its primes takes longer than all else that is done here.)
+	host := network.NewHostProvider()
+	networks := map[pb.NetMode]network.Provider{pb.NetMode_UNSET: host, pb.NetMode_HOST: host, pb.NetMode_NONE: network.NewNoneProvider()}
 	monitor, err := resources.NewMonitor()
 	if err != nil {
 		return nil, err
