@@ -100,7 +100,7 @@ bench bench-gate bench-P%: PACKAGES += buildah skopeo
 bench: deps build bin/slipway-cluster $(PEERS) ## what slipway costs beside other tools, in bench/results
 	go run ./bench
 
-bench-gate: build $(PEERS) ## small forms, which fail when costs grow faster than the work
+bench-gate: deps build $(PEERS) ## small forms, which fail when costs grow faster than the work
 	go run ./bench -gate
 
 bench-P1 bench-P9 bench-P10 bench-P11 bench-P15: bin/slipway-cluster

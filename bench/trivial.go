@@ -52,7 +52,7 @@ func trivial(ctx context.Context, b *Bench) error {
 		}
 		growth := exponent(ours[len(ours)-2], last, (*Series).cpu)
 		if b.Gate {
-			b.promise("exponent of CPU, "+shape.name, growth, 1.15)
+			b.promise("exponent of CPU, "+shape.name, growth, 1.25)
 			continue
 		}
 		b.aim("ms of CPU per stage, "+shape.name, 1e3*each(ours, (*Series).cpu), 2)
