@@ -27,19 +27,39 @@ func (e RefusedError) Error() string { return string(e) }
 // connection to link-local addresses, whatever name or redirect led there: that
 // is a [RefusedError]. Named is the host, with its port, that the user has named;
 // it may be anywhere. Where base has a proxy for a request, the proxy connects.
-func Guarded(base *http.Transport, named string) http.RoundTripper {
+// Who is silent for longer than patience is given up: that is a [SilentError].
+func Guarded(base *http.Transport, named string, patience time.Duration) http.RoundTripper {
+	base = base.Clone()
 	guarded := base.Clone()
 	guarded.Proxy = nil
-	guarded.DialContext = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second, ControlContext: refuseLinkLocal}).DialContext
-	return &guard{named: named, base: base, guarded: guarded}
+	if base.DialContext == nil {
+		base.DialContext = dialer(nil).DialContext
+	}
+	guarded.DialContext = dialer(refuseLinkLocal).DialContext
+	Patient(base, patience)
+	Patient(guarded, patience)
+	return &guard{named: named, patience: base.ResponseHeaderTimeout, base: base, guarded: guarded}
+}
+
+func dialer(control func(context.Context, string, string, syscall.RawConn) error) *net.Dialer {
+	return &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second, ControlContext: control}
 }
 
 type guard struct {
 	named         string
+	patience      time.Duration
 	base, guarded *http.Transport
 }
 
 func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := g.send(req)
+	if err != nil && Silence(err) && req.Context().Err() == nil {
+		err = &SilentError{req.URL.Host, g.patience}
+	}
+	return resp, err
+}
+
+func (g *guard) send(req *http.Request) (*http.Response, error) {
 	if req.URL.Host == g.named {
 		return g.base.RoundTrip(req)
 	}

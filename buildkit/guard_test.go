@@ -27,7 +27,7 @@ func TestGuarded(t *testing.T) {
 	defer srv.Close()
 	there := "http://[fe80::1%25lo]:1/"
 	get := func(base *http.Transport, named, url string) error {
-		resp, err := (&http.Client{Transport: buildkit.Guarded(base, named)}).Get(url)
+		resp, err := (&http.Client{Transport: buildkit.Guarded(base, named, 0)}).Get(url)
 		if err == nil {
 			resp.Body.Close()
 		}

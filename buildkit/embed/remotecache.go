@@ -4,6 +4,7 @@ package embed
 
 import (
 	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/moby/buildkit/cache/remotecache"
 	"github.com/moby/buildkit/cache/remotecache/gha"
 	inline "github.com/moby/buildkit/cache/remotecache/inline"
@@ -13,9 +14,9 @@ import (
 )
 
 // cacheExporters are the places where steps can be kept for other machines.
-func cacheExporters(sessions *session.Manager, plainHTTP []string) map[string]remotecache.ResolveCacheExporterFunc {
+func cacheExporters(sessions *session.Manager, hosts docker.RegistryHosts) map[string]remotecache.ResolveCacheExporterFunc {
 	return map[string]remotecache.ResolveCacheExporterFunc{
-		"registry": registry.ResolveCacheExporterFunc(sessions, registries(plainHTTP)),
+		"registry": registry.ResolveCacheExporterFunc(sessions, hosts),
 		"local":    folder.ResolveCacheExporterFunc(sessions),
 		"inline":   inline.ResolveCacheExporterFunc(),
 		"gha":      gha.ResolveCacheExporterFunc(nil, nil),
@@ -23,9 +24,9 @@ func cacheExporters(sessions *session.Manager, plainHTTP []string) map[string]re
 }
 
 // cacheImporters are the places where steps can be had from.
-func cacheImporters(sessions *session.Manager, blobs content.Store, plainHTTP []string) map[string]remotecache.ResolveCacheImporterFunc {
+func cacheImporters(sessions *session.Manager, blobs content.Store, hosts docker.RegistryHosts) map[string]remotecache.ResolveCacheImporterFunc {
 	return map[string]remotecache.ResolveCacheImporterFunc{
-		"registry": registry.ResolveCacheImporterFunc(sessions, blobs, registries(plainHTTP)),
+		"registry": registry.ResolveCacheImporterFunc(sessions, blobs, hosts),
 		"local":    folder.ResolveCacheImporterFunc(sessions),
 		"gha":      gha.ResolveCacheImporterFunc(nil, nil),
 	}

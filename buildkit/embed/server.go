@@ -47,6 +47,7 @@ type config struct {
 	SingleID     bool     // with one user id in it
 	NoSandbox    bool     // containers share our processes, as /proc cannot be mounted
 	PlainHTTP    []string //
+	Patience     time.Duration
 	Entitlements []string //
 	Debug        bool     // log all
 }
@@ -139,6 +140,7 @@ func (s *server) control(life context.Context) error {
 	if err != nil {
 		return err
 	}
+	hosts := registries(s.cfg.PlainHTTP, s.cfg.Patience)
 	s.keys = solver.NewCacheManager(life, "local", store, worker.NewCacheResultStorage(workers))
 	s.ctl, err = control.NewController(control.Opt{
 		SessionManager:   sessions,
@@ -148,8 +150,8 @@ func (s *server) control(life context.Context) error {
 			"gateway.v0":    images,
 		},
 		CacheManager:              s.keys,
-		ResolveCacheExporterFuncs: cacheExporters(sessions, s.cfg.PlainHTTP),
-		ResolveCacheImporterFuncs: cacheImporters(sessions, s.work.ContentStore(), s.cfg.PlainHTTP),
+		ResolveCacheExporterFuncs: cacheExporters(sessions, hosts),
+		ResolveCacheImporterFuncs: cacheImporters(sessions, s.work.ContentStore(), hosts),
 		// RUN has the host's network anyway. Who asks for it by name is asked by solve.
 		Entitlements:   append([]string{"network.host"}, s.cfg.Entitlements...),
 		HistoryDB:      history,

@@ -60,7 +60,7 @@ func newWorker(ctx context.Context, cfg config, s *store, running *runs) (*base.
 	if err != nil {
 		return nil, err
 	}
-	blobs := bkcontent.NewContentStore(s.records.ContentStore(), namespace)
+	blobs := bkcontent.NewContentStore(clean{s.records.ContentStore()}, namespace)
 	return base.NewWorker(ctx, base.WorkerOpt{
 		ID:               id,
 		Root:             s.dir,
@@ -73,7 +73,7 @@ func newWorker(ctx context.Context, cfg config, s *store, running *runs) (*base.
 		ContentStore:     blobs,
 		Applier:          winlayers.NewFileSystemApplierWithWindows(blobs, apply.NewFileSystemApplier(blobs)),
 		Differ:           winlayers.NewWalkingDiffWithWindows(blobs, walking.NewWalkingDiff(blobs)),
-		RegistryHosts:    registries(cfg.PlainHTTP),
+		RegistryHosts:    registries(cfg.PlainHTTP, cfg.Patience),
 		LeaseManager:     leaseutil.WithNamespace(metadata.NewLeaseManager(s.records), namespace),
 		GarbageCollect:   s.records.GarbageCollect,
 		MountPoolRoot:    filepath.Join(s.dir, "cachemounts"),

@@ -18,6 +18,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"time"
 )
 
 // A Kind is what a request asks of a registry.
@@ -63,14 +64,15 @@ type Fault struct {
 	Answer func(w http.ResponseWriter, r *http.Request, next http.Handler)
 }
 
-// All returns the faults. Elsewhere is a host that answers nothing and need not
-// exist; hang ends with the request's context, or when stop is closed.
-func All(elsewhere string, stop <-chan struct{}) []Fault {
+// All returns the faults. Elsewhere is the URL that redirects lead to, without a
+// path; who is busy wants to be asked again after so long; and hang ends with the
+// request's context, or when stop is closed.
+func All(elsewhere string, busy time.Duration, stop <-chan struct{}) []Fault {
 	refuse := func(status int, code string) func(http.ResponseWriter, *http.Request, http.Handler) {
 		return func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			if status == http.StatusTooManyRequests {
-				w.Header().Set("Retry-After", "7")
+				w.Header().Set("Retry-After", fmt.Sprint(int(busy.Seconds())))
 			}
 			if status == http.StatusUnauthorized {
 				w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="http://%s/token",service="test"`, r.Host))
@@ -101,7 +103,7 @@ func All(elsewhere string, stop <-chan struct{}) []Fault {
 		{"403", false, refuse(http.StatusForbidden, "DENIED")},
 		{"404", false, refuse(http.StatusNotFound, "NAME_UNKNOWN")},
 		{"wrong digest", false, wrongDigest},
-		{"redirect elsewhere", false, redirect("https://" + elsewhere)},
+		{"redirect elsewhere", false, redirect(elsewhere)},
 		{"redirect to link-local", false, redirect("https://169.254.169.254")},
 	}
 	for _, f := range []Fault{
@@ -165,6 +167,7 @@ type Request struct {
 	Method string
 	Path   string
 	Auth   string // the Authorization header
+	Agent  string // the User-Agent header
 }
 
 // A Proxy hands requests to Next, and lets one kind of them go wrong. Its fields
@@ -172,23 +175,26 @@ type Request struct {
 type Proxy struct {
 	Next  http.Handler
 	On    Kind
-	Fault *Fault // nil: nothing goes wrong
+	Of    func(Request) bool // which of the kind go wrong; nil: all of them
+	Fault *Fault             // nil: nothing goes wrong
 	// Before and After are told the number of each request, from 1, before and
 	// after Next answered it, and say whether the connection is to be broken.
 	Before, After func(n int) (broken bool)
 
-	mu    sync.Mutex
-	seen  []Request
-	fired int
+	mu     sync.Mutex
+	seen   []Request
+	fired  int
+	healed bool
 }
 
 // ServeHTTP implements [http.Handler].
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	kind := KindOf(r)
 	p.mu.Lock()
-	p.seen = append(p.seen, Request{kind, r.Method, r.URL.RequestURI(), r.Header.Get("Authorization")})
+	req := Request{kind, r.Method, r.URL.RequestURI(), r.Header.Get("Authorization"), r.UserAgent()}
+	p.seen = append(p.seen, req)
 	n := len(p.seen)
-	wrong := p.Fault != nil && kind == p.On && !(p.Fault.Once && p.fired > 0)
+	wrong := p.Fault != nil && !p.healed && kind == p.On && (p.Of == nil || p.Of(req)) && !(p.Fault.Once && p.fired > 0)
 	if wrong {
 		p.fired++
 	}
@@ -212,6 +218,13 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(rec.Code)
 	_, _ = w.Write(rec.Body.Bytes())
+}
+
+// Heal ends the fault: from now on nothing goes wrong.
+func (p *Proxy) Heal() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.healed = true
 }
 
 // Fired returns how many requests went wrong.

@@ -1,19 +1,14 @@
 package registry
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 	"unicode"
 
@@ -45,7 +40,7 @@ func (a *answer) Is(target error) bool {
 
 // readAnswer reads why a registry said no.
 func readAnswer(resp *http.Response) error {
-	a := &answer{status: resp.StatusCode, after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
+	a := &answer{status: resp.StatusCode, after: buildkit.RetryAfter(resp.Header.Get("Retry-After"), time.Now())}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	var said struct {
 		Errors []struct{ Code, Message string }
@@ -63,17 +58,6 @@ func readAnswer(resp *http.Response) error {
 		a.text = harmless(string(body))
 	}
 	return a
-}
-
-// retryAfter reads a header that holds seconds or a date.
-func retryAfter(header string, now time.Time) time.Duration {
-	if s, err := strconv.Atoi(header); err == nil {
-		return max(0, time.Duration(s)*time.Second)
-	}
-	if t, err := http.ParseTime(header); err == nil {
-		return max(0, t.Sub(now))
-	}
-	return 0
 }
 
 // harmless takes control sequences from a registry's text, and its length.
@@ -115,33 +99,20 @@ func temporary(err error) bool {
 		return false
 	}
 	if a, ok := errors.AsType[*answer](err); ok {
-		return temporaryStatus(a.status)
+		return buildkit.Busy(a.status)
 	}
 	if e, ok := errors.AsType[*transport.Error](err); ok { // of a login
-		return temporaryStatus(e.StatusCode)
+		return buildkit.Busy(e.StatusCode)
 	}
-	if _, ok := errors.AsType[refusedError](err); ok || sourceFault(err) != nil || errors.Is(err, errDigest) {
+	if _, ok := errors.AsType[refusedError](err); ok || sourceFault(err) != nil || !buildkit.Passing(err) || errors.Is(err, errDigest) {
 		return false
-	}
-	if e, ok := errors.AsType[*net.DNSError](err); ok {
-		return !e.IsNotFound
 	}
 	if strings.Contains(err.Error(), "refusing token-server redirect") { // go-containerregistry has no type for it
-		return false
-	}
-	if isTLS(err) || errors.Is(err, syscall.ECONNREFUSED) { // nobody listens: say so at once
 		return false
 	}
 	_, mine := errors.AsType[*netError](err)
 	_, login := errors.AsType[*url.Error](err)
 	return mine || login || errors.Is(err, io.ErrUnexpectedEOF)
-}
-
-func temporaryStatus(status int) bool {
-	return slices.Contains([]int{
-		http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError,
-		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
-	}, status)
 }
 
 // A downError says that nobody listens. What it wraps names every attempt: with
@@ -152,13 +123,6 @@ func (downError) Error() string {
 	return "connection refused (is it running, and is this its address?)"
 }
 func (e downError) Unwrap() error { return e.err }
-
-// isTLS reports whether the other side is not who it should be.
-func isTLS(err error) bool {
-	_, cert := errors.AsType[*tls.CertificateVerificationError](err)
-	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
-	return cert || authority
-}
 
 // loginHint adds the cure to a registry's 401 and 403.
 func loginHint(host string, err error) error {

@@ -29,12 +29,12 @@ type Client struct {
 	PlainHTTP []string       // hosts that may be spoken to without TLS; loopback always may
 	Keychain  authn.Keychain // nil means Docker's configuration
 	Content   Content        // the builder's; nil means that nothing can be pushed
+	Patience  time.Duration  // how long a registry may be silent; zero means [buildkit.Patience]
 	Log       *slog.Logger   // nil discards
 
-	backoff  time.Duration                               // first wait before something is tried again; zero means 250 ms
-	pause    func(context.Context, time.Duration) error  // waits; nil means a timer
-	patience time.Duration                               // how long a registry may be silent; zero means 5 minutes
-	dial     func(context.Context, string, string) error // is asked before a connection is made; nil allows all
+	backoff time.Duration                               // first wait before something is tried again; zero means 250 ms
+	pause   func(context.Context, time.Duration) error  // waits; nil means a timer
+	dial    func(context.Context, string, string) error // is asked before a connection is made; nil allows all
 
 	once     sync.Once
 	wires    wires
@@ -161,7 +161,7 @@ func (c *Client) session(ctx context.Context, repo repository, scope string, pul
 	login := roundTripper(func(req *http.Request) (*http.Response, error) {
 		resp, err := wire.RoundTrip(req)
 		if err == nil {
-			after.Store(int64(retryAfter(resp.Header.Get("Retry-After"), time.Now())))
+			after.Store(int64(buildkit.RetryAfter(resp.Header.Get("Retry-After"), time.Now())))
 		}
 		return resp, err
 	})

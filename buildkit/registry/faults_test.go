@@ -81,7 +81,7 @@ func newCell(t *testing.T, dir string, on faults.Kind, f *faults.Fault) *cell {
 		},
 	}
 	if f != nil && strings.HasPrefix(f.Name, "hang") {
-		c.client.patience = 300 * time.Millisecond
+		c.client.Patience = 300 * time.Millisecond
 	}
 	return c
 }
@@ -105,7 +105,7 @@ func TestFaultTable(t *testing.T) {
 		faults.Token, faults.HeadManifest, faults.GetManifest, faults.GetBlob,
 		faults.PostUpload, faults.PutUpload, faults.PutManifest,
 	}
-	all := faults.All(elsewhere, stop)
+	all := faults.All("https://"+elsewhere, 7*time.Second, stop)
 	lines := make([]string, len(kinds)*len(all))
 	t.Run("cells", func(t *testing.T) {
 		for i, kind := range kinds {
@@ -264,7 +264,7 @@ func TestSilentBody(t *testing.T) {
 	}))
 	defer close(stop)
 	c := newClient(nil)
-	c.patience = 50 * time.Millisecond
+	c.Patience = 50 * time.Millisecond
 	repo, err := c.repository(w.host + "/app")
 	fatal(t, err)
 	r, err := pushed{c, repo}.blob(t.Context(), descriptor{Digest: digestOf(data), Size: 1000})

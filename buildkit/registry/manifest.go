@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/slipway-ci/slipway/buildkit"
 )
 
 // errDigest reports content that is not what its digest says.
@@ -130,7 +132,7 @@ func (c *Client) headManifest(ctx context.Context, repo repository, ref, scope s
 		}
 		req.Header.Set("Accept", accepted)
 		resp, err := c.do(client, req, http.StatusOK)
-		if a, ok := errors.AsType[*answer](err); ok && a.status != http.StatusNotFound && !temporaryStatus(a.status) {
+		if a, ok := errors.AsType[*answer](err); ok && a.status != http.StatusNotFound && !buildkit.Busy(a.status) {
 			m, err := c.getOnce(ctx, repo, ref, scope) // a HEAD has no body to say why
 			if err == nil {
 				d = m.descriptor

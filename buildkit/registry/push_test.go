@@ -306,7 +306,7 @@ func TestRetryAfterHeader(t *testing.T) {
 		"Fri, 02 Jan 2026 03:04:15 GMT": 10 * time.Second,
 		"Fri, 02 Jan 2026 03:04:00 GMT": 0,
 	} {
-		if got := retryAfter(header, now); got != want {
+		if got := buildkit.RetryAfter(header, now); got != want {
 			t.Errorf("%q: got %v, want %v", header, got, want)
 		}
 	}

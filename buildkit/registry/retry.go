@@ -6,21 +6,30 @@ import (
 	"errors"
 	"math/rand/v2"
 	"time"
+
+	"github.com/slipway-ci/slipway/buildkit"
 )
 
 const (
 	attempts    = 5
+	silences    = 2           // attempts that wait for minutes in vain
 	longestWait = time.Minute // a registry that wants more is an error
 )
 
 // retry does op until it succeeds, fails for good, or failed five times. It
-// waits as long as the registry asked to, and twice as long each time otherwise.
+// waits as long as the registry asked to, and twice as long each time otherwise. A
+// registry that says nothing is asked twice.
 func (c *Client) retry(ctx context.Context, op func() error) error {
-	wait := cmp.Or(c.backoff, 250*time.Millisecond)
+	wait, silent := cmp.Or(c.backoff, 250*time.Millisecond), 0
 	for attempt := 1; ; attempt++ {
 		err := op()
 		if err == nil || attempt == attempts || !temporary(err) || ctx.Err() != nil {
 			return err
+		}
+		if buildkit.Silence(err) {
+			if silent++; silent == silences {
+				return err
+			}
 		}
 		pause := wait + rand.N(wait)
 		if a, ok := errors.AsType[*answer](err); ok && a.after > 0 {

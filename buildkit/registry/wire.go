@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,10 +32,6 @@ func (c *Client) newWires() wires {
 	return wires{direct: c.newTransport(nil), away: away, near: near}
 }
 
-// silence is how long a registry may be silent: it may hash gigabytes before it
-// answers.
-const silence = 5 * time.Minute
-
 // newTransport returns a transport that does not connect to addresses that
 // refuse reports, whatever name led there.
 func (c *Client) newTransport(refuse func(netip.Addr) bool) *http.Transport {
@@ -50,50 +45,24 @@ func (c *Client) newTransport(refuse func(netip.Addr) bool) *http.Transport {
 			return nil
 		}
 	}
-	patience := cmp.Or(c.patience, silence)
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		if c.dial != nil {
 			if err := c.dial(ctx, network, address); err != nil {
 				return nil, err
 			}
 		}
-		conn, err := dialer.DialContext(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		return &patient{conn, patience + patience/2}, nil // a request whose answer does not begin ends first
+		return dialer.DialContext(ctx, network, address)
 	}
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           dial,
-		ForceAttemptHTTP2:     true,
-		MaxIdleConnsPerHost:   transfers,
-		IdleConnTimeout:       30 * time.Second,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: patience,
+	t := &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         dial,
+		ForceAttemptHTTP2:   true,
+		MaxIdleConnsPerHost: transfers,
+		IdleConnTimeout:     30 * time.Second,
+		TLSHandshakeTimeout: 10 * time.Second,
 	}
-}
-
-// patient is a connection that breaks when the other side neither sends nor
-// takes anything for some time, also in the middle of a body.
-type patient struct {
-	net.Conn
-	patience time.Duration
-}
-
-func (p *patient) Read(b []byte) (int, error) {
-	if err := p.SetReadDeadline(time.Now().Add(p.patience)); err != nil {
-		return 0, err
-	}
-	return p.Conn.Read(b)
-}
-
-// Write gives who answers time from the last byte on that was sent.
-func (p *patient) Write(b []byte) (int, error) {
-	if err := p.SetDeadline(time.Now().Add(p.patience)); err != nil {
-		return 0, err
-	}
-	return p.Conn.Write(b)
+	buildkit.Patient(t, c.Patience)
+	return t
 }
 
 // A refusedError says why we do not connect. Trying again changes nothing.

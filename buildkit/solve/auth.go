@@ -38,13 +38,14 @@ func (b *Builder) auth() session.Attachable {
 		lookup = b.docker.lookup
 	}
 	rest := authprovider.NewDockerAuthProvider(authprovider.DockerAuthProviderConfig{AuthConfigProvider: lookup})
-	return &authServer{AuthServer: rest.(auth.AuthServer), lookup: lookup}
+	return &authServer{AuthServer: rest.(auth.AuthServer), lookup: lookup, patience: b.Patience}
 }
 
 // An authServer is BuildKit's, but for how it fetches tokens: see fetchToken.
 type authServer struct {
 	auth.AuthServer
-	lookup authprovider.AuthConfigProvider
+	lookup   authprovider.AuthConfigProvider
+	patience time.Duration
 }
 
 // Register is what makes it a [session.Attachable].
@@ -59,7 +60,7 @@ func (s *authServer) FetchToken(ctx context.Context, req *auth.FetchTokenRequest
 	if who.RegistryToken != "" {
 		return &auth.FetchTokenResponse{Token: who.RegistryToken, ExpiresIn: leastExpiry}, nil
 	}
-	return fetchToken(ctx, req, who)
+	return fetchToken(ctx, req, who, s.patience)
 }
 
 // stale reports whether credentials that a helper gave are asked for again. Those

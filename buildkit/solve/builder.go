@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/moby/buildkit/client"
 
@@ -18,6 +19,10 @@ type Builder struct {
 	Dial func(ctx context.Context) (net.Conn, error)
 	// Auth answers who we are at a registry; nil means Docker's configuration.
 	Auth func(ctx context.Context, host string) (Credentials, error)
+
+	// Patience is how long a token service may be silent; zero means
+	// [buildkit.Patience].
+	Patience time.Duration
 
 	// Env looks environment variables up: those with which GitHub's runners say
 	// where their cache is. Nil means that there are none.

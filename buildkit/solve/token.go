@@ -29,7 +29,7 @@ const leastExpiry = 60
 // POST that follows redirects: this one does not go to link-local addresses, and
 // takes credentials neither to another host than the one that was named nor over
 // an unprotected connection to a machine that is not this one or the registry.
-func fetchToken(ctx context.Context, req *auth.FetchTokenRequest, who types.AuthConfig) (*auth.FetchTokenResponse, error) {
+func fetchToken(ctx context.Context, req *auth.FetchTokenRequest, who types.AuthConfig, patience time.Duration) (*auth.FetchTokenResponse, error) {
 	to := authutil.TokenOptions{Realm: req.Realm, Service: req.Service, Scopes: req.Scopes, Username: who.Username, Secret: who.Password}
 	if who.IdentityToken != "" {
 		to.Username, to.Secret = "", who.IdentityToken
@@ -42,7 +42,7 @@ func fetchToken(ctx context.Context, req *auth.FetchTokenRequest, who types.Auth
 		return nil, tokenError(req.Host, buildkit.RefusedError("it wants credentials to be sent to "+realm.Host+" without TLS"))
 	}
 	client := &http.Client{
-		Transport: buildkit.Guarded(http.DefaultTransport.(*http.Transport), req.Host),
+		Transport: buildkit.Steady(buildkit.Guarded(http.DefaultTransport.(*http.Transport), req.Host, patience), buildkit.Busy),
 		CheckRedirect: func(next *http.Request, via []*http.Request) error {
 			if len(via) >= 10 {
 				return errors.New("it redirects in circles")

@@ -26,6 +26,7 @@ type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	env            func(name string) (string, bool)
+	patience       time.Duration // how long a registry may be silent; zero means [buildkit.Patience]
 
 	flags    flags
 	source   string   // sha256 over the pipeline file and what it includes, once it is read

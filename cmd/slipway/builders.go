@@ -92,15 +92,15 @@ func (a *app) remotes() ([]*solve.Member, error) {
 func (a *app) addBuilders(w *world) {
 	members, err := a.remotes()
 	for _, m := range members {
-		m.Env = a.env
+		m.Env, m.Patience = a.env, a.patience
 	}
 	switch {
 	case err != nil: // was said before any command ran
 		w.builder = &solve.Builder{Dial: func(context.Context) (net.Conn, error) { return nil, err }}
 		return
 	case len(members) == 0:
-		own := newSolver(w.state, a.flags.isolated, a.flags.plainHTTP, a.waiting, a.log())
-		b := &solve.Builder{Dial: own.Dial, Env: a.env}
+		own := newSolver(w.state, a.flags.isolated, a.flags.plainHTTP, a.patience, a.waiting, a.log())
+		b := &solve.Builder{Dial: own.Dial, Env: a.env, Patience: a.patience}
 		w.members = []*solve.Member{{Name: w.state, Builder: b}}
 		w.builder, w.own, w.close = b, own, []func() error{b.Close, own.Close}
 		return

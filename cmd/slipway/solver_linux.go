@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	"github.com/slipway-ci/slipway/buildkit"
 	"github.com/slipway-ci/slipway/buildkit/embed"
@@ -15,8 +16,8 @@ import (
 )
 
 // newSolver returns a solver of our own. What a build may ask of it, allow: says.
-func newSolver(state string, isolated bool, plainHTTP []string, waiting func(*buildkit.LockError), log *slog.Logger) solver {
-	return &ownSolver{&embed.Solver{State: state, Isolated: isolated, PlainHTTP: plainHTTP, Waiting: waiting, Log: log, Entitlements: []string{"security.insecure"}}}
+func newSolver(state string, isolated bool, plainHTTP []string, patience time.Duration, waiting func(*buildkit.LockError), log *slog.Logger) solver {
+	return &ownSolver{&embed.Solver{State: state, Isolated: isolated, PlainHTTP: plainHTTP, Patience: patience, Waiting: waiting, Log: log, Entitlements: []string{"security.insecure"}}}
 }
 
 type ownSolver struct{ *embed.Solver }

@@ -7,13 +7,14 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
+	"time"
 
 	"github.com/slipway-ci/slipway/buildkit"
 	"github.com/slipway-ci/slipway/buildkit/host"
 )
 
 // newSolver returns a solver that says that there is none on this system.
-func newSolver(string, bool, []string, func(*buildkit.LockError), *slog.Logger) solver {
+func newSolver(string, bool, []string, time.Duration, func(*buildkit.LockError), *slog.Logger) solver {
 	return nowhere{}
 }
 

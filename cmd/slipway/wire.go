@@ -46,7 +46,7 @@ func (a *app) world() *world {
 	klog.SetSlogLogger(a.log()) // client-go writes to stderr otherwise
 	w := &world{state: state, plain: a.flags.plainHTTP}
 	a.addBuilders(w)
-	w.images = &registry.Client{PlainHTTP: a.flags.plainHTTP, Content: w.builder, Log: a.log()}
+	w.images = &registry.Client{PlainHTTP: a.flags.plainHTTP, Content: w.builder, Patience: a.patience, Log: a.log()}
 	w.cluster = &kube.Cluster{Kubeconfig: a.flags.kubeconfig, Context: a.flags.context, Namespace: a.flags.namespace, Timeout: a.flags.requestTimeout, TakeFrom: a.flags.takeFrom, Log: a.log()}
 	memory := &inputs.Memory{Dir: filepath.Join(state, "passed")}
 	docker, _ := a.env("DOCKER_HOST")
