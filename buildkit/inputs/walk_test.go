@@ -151,7 +151,7 @@ func TestWalkDoesNotEnterWhatIsIgnored(t *testing.T) {
 
 func TestManyFiles(t *testing.T) {
 	dir := t.TempDir()
-	for d := range 100 {
+	for d := range 1000 {
 		sub := filepath.Join(dir, "d"+strconv.Itoa(d))
 		if err := os.Mkdir(sub, 0o755); err != nil {
 			t.Fatal(err)
@@ -166,8 +166,8 @@ func TestManyFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	in := read(t, buildkit.Spec{Context: dir})
-	if in.Files != 10_001 || in.Bytes != 10_013 {
-		t.Errorf("got %d files, %d bytes; want 10001 and 10013", in.Files, in.Bytes)
+	if in.Files != 100_001 || in.Bytes != 100_013 {
+		t.Errorf("got %d files, %d bytes; want 100001 and 100013", in.Files, in.Bytes)
 	}
 
 	ctx, cancel := context.WithCancelCause(t.Context())

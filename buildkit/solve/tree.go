@@ -56,11 +56,12 @@ var _ fsutil.FS = (*tree)(nil)
 
 // readTree reads the folder and hashes what the patterns select.
 func readTree(ctx context.Context, root string, include, exclude []string) (*tree, error) {
-	all, err := fsutil.NewFS(root)
+	within, err := os.OpenRoot(root)
 	if err != nil {
 		return nil, err
 	}
-	some, err := fsutil.NewFilterFS(all, &fsutil.FilterOpt{
+	defer within.Close()
+	some, err := fsutil.NewFilterFS(fsutil.NewRootFS(fsutil.NewRoot(within)), &fsutil.FilterOpt{
 		IncludePatterns: include,
 		ExcludePatterns: exclude,
 		Map: func(_ string, st *types.Stat) fsutil.MapResult {
@@ -146,17 +147,7 @@ func (t *tree) hash(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			r, err := os.Open(filepath.Join(t.root, f.stat.Path))
-			if err != nil {
-				return err
-			}
-			defer r.Close()
-			h := sha256.New()
-			if f.stat.Size, err = io.Copy(h, r); err != nil {
-				return err
-			}
-			h.Sum(f.sum[:0])
-			return nil
+			return f.hash(ctx, t.root)
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -164,6 +155,60 @@ func (t *tree) hash(ctx context.Context) error {
 	}
 	t.seal()
 	return nil
+}
+
+// hash reads the file once. One that grows as fast as it is read would never end.
+func (f *sent) hash(ctx context.Context, root string) error {
+	r, size, err := openWithin(root, f.stat.Path)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	h := sha256.New()
+	for left := size + 1; left > 0; {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		n, err := io.CopyN(h, r, min(left, 8<<20))
+		if left -= n; err != nil && !errors.Is(err, io.EOF) {
+			return err
+		} else if err != nil {
+			f.stat.Size = size + 1 - left
+			h.Sum(f.sum[:0])
+			return nil
+		}
+	}
+	return fmt.Errorf("%s grows while it is read", f.stat.Path)
+}
+
+// openWithin opens a regular file of a folder. No link leads out of the folder,
+// and nothing is waited for, should a pipe have taken the file's place.
+func openWithin(dir, name string) (*os.File, int64, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer root.Close()
+	seen, err := root.Lstat(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	if !seen.Mode().IsRegular() {
+		return nil, 0, fmt.Errorf("%s is no file any more", name)
+	}
+	f, err := root.OpenFile(name, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return nil, 0, err
+	}
+	now, err := f.Stat()
+	if err == nil && !os.SameFile(seen, now) {
+		err = fmt.Errorf("%s changed while it was read", name)
+	}
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	return f, now.Size(), nil
 }
 
 // seal makes index and digest.
@@ -230,8 +275,8 @@ func (t *tree) Open(name string) (io.ReadCloser, error) {
 	if t.root == "" {
 		return io.NopCloser(strings.NewReader(string(f.data))), nil
 	}
-	r, err := os.Open(filepath.Join(t.root, f.stat.Path))
-	return &checked{name: name, file: r, err: err, hash: sha256.New(), want: f.sum}, nil
+	r, _, err := openWithin(t.root, f.stat.Path)
+	return &checked{name: name, file: r, err: err, hash: sha256.New(), want: f.sum, left: f.stat.Size}, nil
 }
 
 // A checked reads a file and fails at its end if it is not what was hashed.
@@ -240,6 +285,7 @@ type checked struct {
 	file *os.File
 	hash hash.Hash
 	want [sha256.Size]byte
+	left int64 // that was hashed
 	err  error
 }
 
@@ -249,9 +295,9 @@ func (c *checked) Read(p []byte) (int, error) {
 	}
 	n, err := c.file.Read(p)
 	c.hash.Write(p[:n])
-	if err == io.EOF && [sha256.Size]byte(c.hash.Sum(nil)) != c.want {
+	if c.left -= int64(n); c.left < 0 || err == io.EOF && [sha256.Size]byte(c.hash.Sum(nil)) != c.want {
 		c.err = fmt.Errorf("%s changed while it was sent", c.name)
-		return n, c.err
+		return 0, c.err
 	}
 	return n, err
 }

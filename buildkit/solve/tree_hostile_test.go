@@ -1,0 +1,164 @@
+//go:build unix
+
+package solve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tonistiigi/fsutil"
+	"github.com/tonistiigi/fsutil/types"
+)
+
+// all returns the first error of reading all files of a tree, and what was read.
+func all(t *testing.T, tr *tree) (string, error) {
+	t.Helper()
+	var text strings.Builder
+	for _, f := range tr.files {
+		if !os.FileMode(f.stat.Mode).IsRegular() {
+			continue
+		}
+		r, err := tr.Open(f.stat.Path)
+		if err != nil {
+			t.Fatalf("Open must not fail: %v", err)
+		}
+		data, err := io.ReadAll(r)
+		r.Close()
+		if text.Write(data); err != nil {
+			return text.String(), err
+		}
+	}
+	return text.String(), nil
+}
+
+// outside returns a folder with a secret, which no context leads to.
+func outside(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"file", "secret"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("secret"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// What becomes something else after it was hashed is not sent: neither what a link
+// leads to, nor what never ends.
+func TestTreeSwappedWhileSent(t *testing.T) {
+	for name, swap := range map[string]func(t *testing.T, dir string) error{
+		"folder is a link now": func(t *testing.T, dir string) error {
+			return errors.Join(os.Rename(dir+"/sub", dir+"/aside"), os.Symlink(outside(t), dir+"/sub"))
+		},
+		"file is a link now": func(t *testing.T, dir string) error {
+			return errors.Join(os.Remove(dir+"/sub/file"), os.Symlink(outside(t)+"/file", dir+"/sub/file"))
+		},
+		"file is a pipe now": func(_ *testing.T, dir string) error {
+			return errors.Join(os.Remove(dir+"/sub/file"), syscall.Mkfifo(dir+"/sub/file", 0o644))
+		},
+		"file is endless now": func(_ *testing.T, dir string) error { return os.Truncate(dir+"/sub/file", 1<<40) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := write(t, "sub/file")
+			tr, err := readTree(t.Context(), dir, nil, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := swap(t, dir); err != nil {
+				t.Fatal(err)
+			}
+			got, err := all(t, tr)
+			if err == nil || strings.Contains(got, "secret") || len(got) > 1 {
+				t.Errorf("%d bytes, %.20q: %v", len(got), got, err)
+			}
+			again, err := readTree(t.Context(), dir, []string{"sub/*", "!sub/file"}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, _ := all(t, again); strings.Contains(got, "secret") {
+				t.Error("a link was followed")
+			}
+		})
+	}
+}
+
+// A folder that becomes a link between the moment it is seen and the moment it is
+// entered does not lead out.
+func TestTreeSwappedWhileWalked(t *testing.T) {
+	dir, away := write(t, "sub/file"), outside(t)
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	some, err := fsutil.NewFilterFS(fsutil.NewRootFS(fsutil.NewRoot(root)), &fsutil.FilterOpt{Map: func(path string, _ *types.Stat) fsutil.MapResult {
+		if path == "sub" {
+			if err := errors.Join(os.Rename(dir+"/sub", dir+"/zzz"), os.Symlink(away, dir+"/sub")); err != nil {
+				t.Error(err)
+			}
+		}
+		return fsutil.MapResultKeep
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = some.Walk(t.Context(), "/", func(path string, _ os.DirEntry, _ error) error { // may say that it changed
+		if strings.Contains(path, "secret") {
+			t.Errorf("walked to %s", path)
+		}
+		return nil
+	})
+}
+
+// What is no file, folder or link is left out, and names may be anything.
+func TestTreeHostile(t *testing.T) {
+	long := strings.Repeat("n", 255)
+	dir := write(t, "a", "not\xffutf8", "new\nline", long)
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if os.Getuid() == 0 {
+		if err := syscall.Mknod(filepath.Join(dir, "zero"), syscall.S_IFCHR|0o666, 1<<8|5); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tr, err := readTree(t.Context(), dir, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := fmt.Sprintf("%q", paths(t, tr, "/")), fmt.Sprintf("%q", []string{"a", "new\nline", long, "not\xffutf8"}); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// A file that is longer than anybody waits for can be given up.
+func TestTreeSparse(t *testing.T) {
+	dir := write(t, "a")
+	if err := os.Truncate(filepath.Join(dir, "a"), 1<<40); err != nil {
+		t.Skip("no sparse files here:", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := readTree(ctx, dir, nil, nil); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error: %v", err)
+	}
+}
+
+// A file of which there is always more than its size says is not read for ever.
+func TestTreeGrows(t *testing.T) {
+	if _, err := os.Stat("/proc/self/status"); err != nil {
+		t.Skip("needs a file that is longer than it says:", err)
+	}
+	f := sent{stat: &types.Stat{Path: "status"}}
+	if err := f.hash(t.Context(), "/proc/self"); err == nil || !strings.Contains(err.Error(), "status grows") {
+		t.Errorf("error: %v", err)
+	}
+}
