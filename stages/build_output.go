@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/slipway-ci/slipway/buildkit"
 	"github.com/slipway-ci/slipway/pipeline"
@@ -182,7 +183,8 @@ func piped(from func(io.Writer) error, to func(io.Reader) error) error {
 	}()
 	err := to(r)
 	r.CloseWithError(errors.Join(err, io.ErrClosedPipe))
-	if cause := <-sent; cause != nil && !errors.Is(cause, io.ErrClosedPipe) {
+	// What comes back from a builder has no type any more, but its words.
+	if cause := <-sent; cause != nil && (err == nil || !strings.Contains(cause.Error(), io.ErrClosedPipe.Error())) {
 		return cause
 	}
 	return err

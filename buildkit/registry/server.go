@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -26,6 +27,9 @@ import (
 type Server struct {
 	Dir string       // made if missing; one Server at a time
 	Log *slog.Logger // nil discards
+	// Space says how much room there is, for who is told that there is none. Nil
+	// says nothing.
+	Space func() string
 
 	once  sync.Once
 	store store
@@ -93,13 +97,26 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	said, ok := errors.AsType[*refusal](err)
 	if !ok {
 		s.Log.ErrorContext(r.Context(), "registry: request", "method", r.Method, "path", r.URL.Path, "err", err)
-		said = &refusal{http.StatusInternalServerError, "UNKNOWN", "the registry's folder: " + err.Error()}
+		said = s.broken(err)
 	}
 	type detail struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`
 	}
 	writeJSON(w, said.status, "application/json", map[string][]detail{"errors": {{said.code, said.text}}})
+}
+
+// broken says what is wrong with the folder. Who sends more has no better luck soon
+// where it is full.
+func (s *Server) broken(err error) *refusal {
+	if !errors.Is(err, syscall.ENOSPC) {
+		return &refusal{http.StatusInternalServerError, "UNKNOWN", "the registry's folder: " + err.Error()}
+	}
+	text := "the registry's disk is full"
+	if s.Space != nil {
+		text += ": " + s.Space()
+	}
+	return &refusal{http.StatusInsufficientStorage, "UNKNOWN", text}
 }
 
 // route finds what a path is about. Names may hold elements such as "blobs", so

@@ -176,13 +176,19 @@ func (s *Server) appendUpload(r *http.Request, id string, size int64) (int64, er
 	}
 	defer f.Close()
 	n, err := io.Copy(f, r.Body)
+	if err == nil {
+		err = f.Sync() // some disks say only now that they are full
+	}
 	if err != nil {
 		if err := f.Truncate(size); err != nil {
 			return 0, err
 		}
+		if ours, ok := errors.AsType[*fs.PathError](err); ok {
+			return 0, ours
+		}
 		return 0, refuse(http.StatusBadRequest, "BLOB_UPLOAD_INVALID", "the body ended after %d bytes", n)
 	}
-	return size + n, f.Sync()
+	return size + n, nil
 }
 
 // finishUpload makes a blob of an upload, if it is what its digest says.

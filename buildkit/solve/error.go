@@ -74,7 +74,7 @@ func reword(err error) error {
 		return &buildkit.RegistryError{Host: m[1], Ref: "token", Err: &shortened{text: m[2], err: err}}
 	}
 	m := sourceOf.FindStringSubmatch(text)
-	if m == nil {
+	if m == nil || strings.Contains(text, "no space left on device") { // that is the builder's
 		return &shortened{text: text, err: err}
 	}
 	ref := m[1]
@@ -89,11 +89,14 @@ func reword(err error) error {
 // trimmed returns the text of an error without what BuildKit puts before all of them.
 func trimmed(err error) string {
 	text := err.Error()
-	for _, prefix := range []string{"failed to solve: ", "failed to run Build function: ", "rpc error: code = Unknown desc = "} {
+	for _, prefix := range []string{"failed to solve: ", "failed to run Build function: "} {
 		text = strings.TrimPrefix(text, prefix)
 	}
-	return text
+	return coded.ReplaceAllString(text, "")
 }
+
+// coded is what gRPC puts before an error.
+var coded = regexp.MustCompile(`^(?:[A-Z][A-Za-z]+: )?rpc error: code = [A-Z][A-Za-z]+ desc = `)
 
 // A shortened error reads better and is the same otherwise.
 type shortened struct {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slipway-ci/slipway/buildkit/host"
 	"github.com/slipway-ci/slipway/buildkit/registry"
 )
 
@@ -26,7 +27,12 @@ func (a *app) registry() *cobra.Command {
 		Short: "Serve a registry from a folder until interrupted",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return a.serve(c.Context(), addr, &registry.Server{Dir: dir, Log: a.log()})
+			return a.serve(c.Context(), addr, &registry.Server{Dir: dir, Log: a.log(), Space: func() string {
+				if d, ok := diskOf(dir); ok {
+					return fmt.Sprintf("%s free of %s", host.Bytes(d.Free), host.Bytes(d.Total))
+				}
+				return ""
+			}})
 		},
 	}
 	serve.Flags().StringVar(&addr, "addr", "127.0.0.1:5000", "address to listen on; it asks nobody for a password, so keep it on loopback")

@@ -59,9 +59,10 @@ func (a *app) runPlan(ctx context.Context, make func(context.Context, *world) (*
 	rec, err := newRecord(a.runID(), plan, a.hide)
 	if err != nil {
 		fmt.Fprintf(a.stderr, "warning: %v\n", err)
+		a.warnFull(pipeline.Event{Type: pipeline.EventWarning, Text: err.Error()})
 	}
 	defer rec.close()
-	runner := engine.Runner{Parallel: a.flags.parallel, Sink: report.Mask(report.Tee(rec.sink, ui), a.secrets...)}
+	runner := engine.Runner{Parallel: a.flags.parallel, Sink: report.Mask(report.Tee(rec.sink, ui, a.warnFull), a.secrets...)}
 	res, err := runner.Run(ctx, plan)
 	if saved := rec.save(plan, res); err == nil {
 		err = saved
