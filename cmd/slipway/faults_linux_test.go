@@ -148,7 +148,7 @@ func TestRegistryFaults(t *testing.T) {
 // compareTable compares a table with the one that is written down, line by line.
 func compareTable(t *testing.T, golden, table string) {
 	t.Helper()
-	if os.Getenv("UPDATE") != "" {
+	if *update {
 		if err := os.WriteFile(golden, []byte(table), 0o644); err != nil {
 			t.Fatal(err)
 		}

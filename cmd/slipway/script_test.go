@@ -16,6 +16,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if code, played := playPart(); played {
+		os.Exit(code)
+	}
 	testscript.Main(m, map[string]func(){"slipway": main})
 }
 
