@@ -22,17 +22,20 @@ import (
 // registries says how the solver speaks with registries: as a buildkitd does, but
 // that none can lead it to link-local addresses, and that one that is silent is
 // given up.
-func registries(plain []string, patience time.Duration) docker.RegistryHosts {
+func registries(cfg config) docker.RegistryHosts {
 	yes := true
-	hosts := make(map[string]resolverconfig.RegistryConfig, len(plain))
-	for _, host := range plain {
-		hosts[host] = resolverconfig.RegistryConfig{PlainHTTP: &yes}
+	hosts := map[string]resolverconfig.RegistryConfig{}
+	for host, mirrors := range cfg.Mirrors {
+		hosts[host] = resolverconfig.RegistryConfig{Mirrors: mirrors}
+	}
+	for _, host := range cfg.PlainHTTP {
+		hosts[host] = resolverconfig.RegistryConfig{Mirrors: cfg.Mirrors[host], PlainHTTP: &yes}
 	}
 	all := resolver.NewRegistryConfig(hosts)
 	return func(host string) ([]docker.RegistryHost, error) {
 		found, err := all(host)
 		for i, h := range found {
-			guarded := buildkit.Guarded(transport(), h.Host, patience)
+			guarded := buildkit.Guarded(transport(), h.Host, cfg.Patience)
 			found[i].Client = &http.Client{Transport: tracing.NewTransport(&puller{next: guarded, steady: buildkit.Steady(guarded, buildkit.Unwell)})}
 		}
 		return found, err

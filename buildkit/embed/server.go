@@ -47,6 +47,7 @@ type config struct {
 	SingleID     bool     // with one user id in it
 	NoSandbox    bool     // containers share our processes, as /proc cannot be mounted
 	PlainHTTP    []string //
+	Mirrors      map[string][]string
 	Patience     time.Duration
 	Entitlements []string //
 	Debug        bool     // log all
@@ -140,7 +141,7 @@ func (s *server) control(life context.Context) error {
 	if err != nil {
 		return err
 	}
-	hosts := registries(s.cfg.PlainHTTP, s.cfg.Patience)
+	hosts := registries(s.cfg)
 	s.keys = solver.NewCacheManager(life, "local", store, worker.NewCacheResultStorage(workers))
 	s.ctl, err = control.NewController(control.Opt{
 		SessionManager:   sessions,

@@ -24,6 +24,7 @@ type Solver struct {
 	State        string                    // folder for caches; empty means slipway in the user's cache folder
 	Isolated     bool                      // use a state of its own below State, which Close removes; nothing is waited for
 	PlainHTTP    []string                  // registries spoken to without TLS; those on loopback always are
+	Mirrors      map[string][]string       // by host: where what a registry holds is looked for first
 	Patience     time.Duration             // how long a registry may be silent; zero means [buildkit.Patience]
 	Entitlements []string                  // what a build may ask for besides the host's network, such as "security.insecure"
 	Wait         time.Duration             // how long to wait while another process uses State; zero means until the context ends
@@ -85,7 +86,7 @@ func (s *Solver) start(ctx context.Context) (running, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := config{State: state, Isolated: s.Isolated, Runc: runc, PlainHTTP: s.PlainHTTP, Patience: s.Patience, Entitlements: s.Entitlements, Debug: s.Log != nil}
+	cfg := config{State: state, Isolated: s.Isolated, Runc: runc, PlainHTTP: s.PlainHTTP, Mirrors: s.Mirrors, Patience: s.Patience, Entitlements: s.Entitlements, Debug: s.Log != nil}
 	if s.Isolated {
 		if state, err = isolate(state); err != nil {
 			return nil, err

@@ -73,7 +73,7 @@ func newWorker(ctx context.Context, cfg config, s *store, running *runs) (*base.
 		ContentStore:     blobs,
 		Applier:          winlayers.NewFileSystemApplierWithWindows(blobs, apply.NewFileSystemApplier(blobs)),
 		Differ:           winlayers.NewWalkingDiffWithWindows(blobs, walking.NewWalkingDiff(blobs)),
-		RegistryHosts:    registries(cfg.PlainHTTP, cfg.Patience),
+		RegistryHosts:    registries(cfg),
 		LeaseManager:     leaseutil.WithNamespace(metadata.NewLeaseManager(s.records), namespace),
 		GarbageCollect:   s.records.GarbageCollect,
 		MountPoolRoot:    filepath.Join(s.dir, "cachemounts"),

@@ -26,11 +26,13 @@ import (
 // for a whole run, from as many goroutines as you like. Its zero value works,
 // but has nothing to push.
 type Client struct {
-	PlainHTTP []string       // hosts that may be spoken to without TLS; loopback always may
-	Keychain  authn.Keychain // nil means Docker's configuration
-	Content   Content        // the builder's; nil means that nothing can be pushed
-	Patience  time.Duration  // how long a registry may be silent; zero means [buildkit.Patience]
-	Log       *slog.Logger   // nil discards
+	PlainHTTP []string // hosts that may be spoken to without TLS; loopback always may
+	// Mirrors are where [Client.ResolveBase] looks first, by host.
+	Mirrors  map[string][]string
+	Keychain authn.Keychain // nil means Docker's configuration
+	Content  Content        // the builder's; nil means that nothing can be pushed
+	Patience time.Duration  // how long a registry may be silent; zero means [buildkit.Patience]
+	Log      *slog.Logger   // nil discards
 
 	backoff time.Duration                               // first wait before something is tried again; zero means 250 ms
 	pause   func(context.Context, time.Duration) error  // waits; nil means a timer

@@ -193,3 +193,29 @@ func TestEquivalent(t *testing.T) {
 		}
 	})
 }
+
+// A mirror holds what it mirrors below its own path, under whole names.
+func TestMirrorOfDockerHub(t *testing.T) {
+	digest, asked := "sha256:"+strings.Repeat("a", 64), ""
+	w := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v2/" {
+			return
+		}
+		asked = r.URL.Path
+		w.Header().Set("Docker-Content-Digest", digest)
+		w.Header().Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+		w.Header().Set("Content-Length", "2")
+	}))
+	c := newClient(nil)
+	c.Mirrors = map[string][]string{"docker.io": {w.host + "/hub"}}
+	for ref, path := range map[string]string{
+		"alpine:3":            "/v2/hub/library/alpine/manifests/3",
+		"docker.io/acme/tool": "/v2/hub/acme/tool/manifests/latest",
+		"alpine:3@" + digest:  "/v2/hub/library/alpine/manifests/" + digest,
+	} {
+		img, err := c.ResolveBase(t.Context(), ref)
+		if err != nil || img.Digest != digest || asked != path || strings.Contains(img.Ref(), w.host) {
+			t.Errorf("%s: got %s, asked for %s, want %s: %v", ref, img.Ref(), asked, path, err)
+		}
+	}
+}

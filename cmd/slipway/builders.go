@@ -15,6 +15,7 @@ import (
 	"github.com/slipway-ci/slipway/buildkit"
 	"github.com/slipway-ci/slipway/buildkit/registry"
 	"github.com/slipway-ci/slipway/buildkit/solve"
+	"github.com/slipway-ci/slipway/pipeline"
 	"github.com/slipway-ci/slipway/stages"
 )
 
@@ -22,7 +23,9 @@ import (
 type solver interface {
 	Dial(ctx context.Context) (net.Conn, error)
 	Close() error
-	speakPlainly(hosts []string) // to these registries, without TLS; before the first Dial
+	// know says which registries are spoken to without TLS, and where others are
+	// mirrored, before the first Dial.
+	know(plainHTTP []string, mirrors map[string][]string)
 }
 
 // A builder is what stages build with: a solver of our own, one elsewhere, or a
@@ -112,12 +115,12 @@ func (a *app) addBuilders(w *world) {
 	w.members, w.close = members, []func() error{w.builder.Close}
 }
 
-// speakPlainly lets registries be spoken to without TLS, beside those of the flag.
+// know takes over what the pipeline file says of registries, beside the flag.
 // Builders elsewhere have settings of their own.
-func (w *world) speakPlainly(hosts []string) {
-	w.images.PlainHTTP = append(slices.Clone(w.plain), hosts...)
+func (w *world) know(r pipeline.Registries) {
+	w.images.PlainHTTP, w.images.Mirrors = append(slices.Clone(w.plain), r.PlainHTTP()...), r.Mirrors()
 	if w.own != nil {
-		w.own.speakPlainly(w.images.PlainHTTP)
+		w.own.know(w.images.PlainHTTP, w.images.Mirrors)
 	}
 }
 

@@ -236,7 +236,7 @@ func (a *app) planFor(ctx context.Context, w *world, p *pipeline.Pipeline, env p
 	if w.cluster.Context == "" {
 		w.cluster.Context = env.Context
 	}
-	w.speakPlainly(p.Registries.PlainHTTP())
+	w.know(p.Registries)
 	if env.Protected && (len(a.flags.only)+len(a.flags.skip) > 0 || choose != nil) {
 		return nil, usagef("environment %s is protected, so all of its stages run (leave out --only and --skip, and use slipway run)", env.Name)
 	}

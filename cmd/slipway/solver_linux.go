@@ -22,7 +22,9 @@ func newSolver(state string, isolated bool, plainHTTP []string, patience time.Du
 
 type ownSolver struct{ *embed.Solver }
 
-func (s *ownSolver) speakPlainly(hosts []string) { s.PlainHTTP = hosts }
+func (s *ownSolver) know(plainHTTP []string, mirrors map[string][]string) {
+	s.PlainHTTP, s.Mirrors = plainHTTP, mirrors
+}
 
 // playPart plays the part in which this binary was started by itself, if it was.
 func playPart() (code int, played bool) { return embed.Child() }

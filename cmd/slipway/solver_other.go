@@ -23,8 +23,8 @@ type nowhere struct{}
 func (nowhere) Dial(context.Context) (net.Conn, error) {
 	return nil, &buildkit.HostError{What: "images are built on Linux, and this is " + runtime.GOOS, Cure: "build with --builder docker, or with the address of a buildkitd; validate, plan and deploy work without"}
 }
-func (nowhere) Close() error          { return nil }
-func (nowhere) speakPlainly([]string) {}
+func (nowhere) Close() error                       { return nil }
+func (nowhere) know([]string, map[string][]string) {}
 
 func playPart() (code int, played bool) { return 0, false }
 

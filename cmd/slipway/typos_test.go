@@ -101,7 +101,7 @@ stages:
   checked:
     verify: {exec: {image: "${{ stages.base.image }}"}}
 release: {repository: r.example/shop/releases}
-registries: {"localhost:5000": {http: true, pullAs: r.example/local}}
+registries: {"localhost:5000": {http: true, mirrors: [r.example/mirror], pullAs: r.example/local}}
 outputs:
   address: ${{ stages.publish.ref }} ${{ stages.svc['cart'].ref }} ${{ vars.registry }} ${{ vars.grade }}
 `

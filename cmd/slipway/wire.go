@@ -52,7 +52,7 @@ func (a *app) world() *world {
 	docker, _ := a.env("DOCKER_HOST")
 	w.tools = stages.Tools{
 		Inputs: &inputs.Reader{State: filepath.Join(state, "inputs"), Resolve: func(ctx context.Context, ref string) (string, error) {
-			img, err := w.images.Resolve(ctx, ref)
+			img, err := w.images.ResolveBase(ctx, ref)
 			return img.Digest, err
 		}},
 		Builder:   w.builder,

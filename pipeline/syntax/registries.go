@@ -12,8 +12,9 @@ import (
 
 // registry is an entry of registries:, which says how one is spoken to.
 type registry struct {
-	HTTP   bool   `yaml:"http" doc:"It is spoken to without TLS. One on this machine always may be."`
-	PullAs string `yaml:"pullAs" doc:"What nodes call it, where that is another name than ours: HOST[:PORT], perhaps with a path."`
+	HTTP    bool     `yaml:"http" doc:"It is spoken to without TLS. One on this machine always may be."`
+	Mirrors []string `yaml:"mirrors" doc:"Where base images of it are looked for first, one after the other: HOST[:PORT], perhaps with a path."`
+	PullAs  string   `yaml:"pullAs" doc:"What nodes call it, where that is another name than ours: HOST[:PORT], perhaps with a path."`
 }
 
 var (
@@ -44,6 +45,11 @@ func (r *reader) registries(n *yaml.Node) {
 		if one.PullAs != "" && !registryPull.MatchString(one.PullAs) {
 			r.errs.Add(d.fields["pullAs"], "", "bad-name", fmt.Errorf("%q is no name of a registry (want HOST or HOST:PORT, perhaps with a path)", one.PullAs))
 		}
-		r.out.Registries = append(r.out.Registries, pipeline.Registry{Host: key.Value, HTTP: one.HTTP, PullAs: one.PullAs})
+		for i, mirror := range one.Mirrors {
+			if !registryPull.MatchString(mirror) {
+				r.errs.Add(d.fields[fmt.Sprintf("mirrors[%d]", i)], "", "bad-name", fmt.Errorf("%q is no name of a registry (want HOST or HOST:PORT, perhaps with a path)", mirror))
+			}
+		}
+		r.out.Registries = append(r.out.Registries, pipeline.Registry{Host: key.Value, HTTP: one.HTTP, Mirrors: one.Mirrors, PullAs: one.PullAs})
 	})
 }
