@@ -2,17 +2,21 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/slipway-ci/slipway/buildkit/registry"
+	"github.com/slipway-ci/slipway/pipeline"
 )
 
 const services = 40
@@ -108,5 +112,104 @@ func TestFleet(t *testing.T) {
 	}
 	if !strings.Contains(plan, "build: file main changed") || strings.Count(plan, "build: ") != 1 {
 		t.Errorf("the plan does not name the file:\n%s", plan)
+	}
+}
+
+// TestTwoCommits builds services over one base of the same pipeline, then the next
+// commit of them on another machine: another folder, umask, times and state. What
+// the commit did not touch has the same key and digest, and is not built.
+func TestTwoCommits(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: a solver of our own in this process")
+	}
+	srv := httptest.NewServer(&registry.Server{Dir: t.TempDir()})
+	defer srv.Close()
+	host := srv.Listener.Addr().String()
+	const n = 12
+	files := map[string]string{"README.md": "first\n", "base/Dockerfile": "FROM scratch\nCOPY base /base\n", "base/base": "base"}
+	var names []string
+	for i := range n {
+		name := fmt.Sprintf("s%d", i)
+		names = append(names, name)
+		files[name+"/Dockerfile"], files[name+"/main"] = "FROM base\nCOPY main /main\n", name
+	}
+	files["slipway.yaml"] = "slipway: v1\nname: fleet\nstages:\n  base:\n    build: {context: base}\n  svc:\n    matrix: {svc: [" + strings.Join(names, ", ") +
+		"]}\n    build: {context: \"${{ matrix.svc }}\", contexts: {base: \"${{ stages.base.image }}\"}, push: {repository: \"" + host + "/${{ matrix.svc }}\", tags: [\"${{ git.short }}\"]}}\n"
+
+	git := func(dir string, args ...string) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "git", args...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@b", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("git %q: %v\n%s", args, err, out)
+		}
+	}
+	write := func(dir, name, text string) {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	slipway := func(dir, state, command string, more ...string) string {
+		t.Helper()
+		var out, talk bytes.Buffer
+		a := &app{stdin: strings.NewReader(""), stdout: &out, stderr: &talk, env: func(string) (string, bool) { return "", false }}
+		args := append([]string{command, "-f", filepath.Join(dir, "slipway.yaml"), "--state", state, "-o", "json"}, more...)
+		if code := a.main(t.Context(), args); code != 0 {
+			t.Fatalf("slipway %q: exit code %d\n%s%s", args, code, &talk, &out)
+		}
+		return out.String()
+	}
+	run := func(dir, state string) map[pipeline.ID]pipeline.ReleaseStep {
+		t.Helper()
+		var release pipeline.Release
+		if err := json.Unmarshal([]byte(slipway(dir, state, "run", "--progress", "quiet")), &release); err != nil {
+			t.Fatal(err)
+		}
+		steps := map[pipeline.ID]pipeline.ReleaseStep{}
+		for _, s := range release.Steps {
+			steps[s.ID] = s
+		}
+		return steps
+	}
+
+	one, state := t.TempDir(), t.TempDir()
+	for name, text := range files {
+		write(one, name, text)
+	}
+	git(one, "init", "-q", "-b", "main")
+	git(one, "add", "-A")
+	git(one, "commit", "-qm", "first")
+	before := run(one, state)
+
+	// The next commit is made elsewhere, by somebody whose files are his alone.
+	old := syscall.Umask(0o077)
+	two := filepath.Join(t.TempDir(), "somewhere", "else")
+	git("/", "clone", "-q", one, two)
+	syscall.Umask(old)
+	write(two, "README.md", "second\n")
+	write(two, "s7/main", "changed")
+	git(two, "commit", "-qam", "second")
+	plan := slipway(two, state, "plan") // what was built here last is known by stage, not by folder
+	if strings.Count(plan, "reuse: ") != n-1 || !strings.Contains(plan, "build: file main changed") {
+		t.Errorf("the plan is not about s7/main alone:\n%s", plan)
+	}
+	after := run(two, t.TempDir())
+
+	key := func(s pipeline.ReleaseStep) string { return fmt.Sprint(s.Outputs["key"], s.Outputs["digest"]) }
+	for _, name := range names {
+		id := pipeline.ID("svc[" + name + "]")
+		was, is := before[id], after[id]
+		if was.Status != pipeline.StatusOK {
+			t.Fatalf("%s was %+v; there are %d steps", id, was, len(before))
+		}
+		if same := key(was) == key(is); same == (name == "s7") {
+			t.Errorf("%s: was %s, is %s", id, key(was), key(is))
+		}
 	}
 }
