@@ -6,11 +6,13 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -56,7 +58,14 @@ func TestDockerfile(t *testing.T) {
 		{name: "ADD of git", lines: "ADD " + repo + "#" + commit + " /src\nRUN cat /src/file\n", want: "in git\n"},
 		{name: "SHELL", lines: "SHELL [\"/bin/sh\", \"-c\", \"echo shell: $0\"]\nRUN words\n", want: "shell: words\n"},
 		{name: "ARG scoping", lines: "ARG outer=wrong\nRUN echo [$outer] [$given]\nFROM base\nARG given\nRUN echo [$outer] [$given]\n", spec: buildkit.Spec{Args: map[string]string{"given": "g"}}, want: "[] [g]\n"},
-		{name: "platform args", lines: "ARG BUILDPLATFORM\nARG TARGETARCH\nRUN echo $BUILDPLATFORM ${TARGETARCH:+arch}\n", want: " arch\n"},
+		{name: "platform args", lines: "ARG BUILDPLATFORM\nARG TARGETARCH\nRUN echo $BUILDPLATFORM ${TARGETARCH:+arch}\n", want: "linux/" + runtime.GOARCH + " arch\n"},
+		{name: "RUN --mount=ssh", lines: "RUN --mount=type=ssh test -S \"$SSH_AUTH_SOCK\" && echo agent\n", spec: buildkit.Spec{SSH: map[string]string{"default": agentSocket(t)}}, want: "agent\n"},
+		{name: "RUN --mount=bind of a stage", lines: "FROM base AS made\nRUN echo made > /made\nFROM base\nRUN --mount=type=bind,from=made,source=/made,target=/b cat /b\n", want: "made\n"},
+		{name: "RUN --security", lines: "RUN --security=insecure mkdir /t && mount -t tmpfs none /t && echo mounted\n", spec: buildkit.Spec{Allow: []string{"security.insecure"}}, want: "mounted\n"},
+		{name: "COPY --link --chmod of a stage", lines: "RUN echo made > /made\nFROM base\nCOPY --from=0 --link --chmod=640 /made /a/b\nRUN stat -c %a /a/b && cat /a/b\n", want: "640\nmade\n"},
+		{name: "ADD --chown", lines: "ADD --chown=7:8 a /a\nRUN stat -c %u:%g /a\n", files: map[string]string{"a": ""}, want: "7:8\n"},
+		{name: "ARG before FROM", lines: "ARG given=default\nRUN echo [$given]\n", spec: buildkit.Spec{Args: map[string]string{"given": ""}}, want: "[]\n"},
+		{name: "named context of an image", lines: "FROM other\nRUN echo other\n", spec: buildkit.Spec{Contexts: map[string]buildkit.Context{"other": {Image: base}}}, want: "other\n"},
 		{name: "named context of a folder", lines: "COPY --from=other . /o\nRUN ls -A /o\n", spec: buildkit.Spec{Contexts: map[string]buildkit.Context{"other": {Folder: folder(t, map[string]string{"f": "", "skipped": "", ".dockerignore": "skipped\n"})}}}, want: "f\n"},
 		{name: "inline Dockerfile", spec: buildkit.Spec{Inline: "FROM base\nRUN echo inline\n"}, want: "inline\n"},
 		{name: "its own ignore file", lines: "COPY . /all\nRUN ls -A /all\n", files: map[string]string{"Dockerfile.dockerignore": "*\n!kept\n", ".dockerignore": "kept\n", "kept": "", "other": ""}, want: "kept\n"},
@@ -76,6 +85,20 @@ func TestDockerfile(t *testing.T) {
 			}
 		})
 	}
+	t.Run("security has to be allowed", func(t *testing.T) {
+		if _, err := b.Build(t.Context(), withBase(t, base, buildkit.Spec{}, "RUN --security=insecure true\n", nil), nil); err == nil || !strings.Contains(err.Error(), "security.insecure") {
+			t.Errorf("error: %v", err)
+		}
+		if _, err := b.Build(t.Context(), withBase(t, base, buildkit.Spec{}, "RUN mkdir /t && mount -t tmpfs none /t\n", nil), nil); err == nil {
+			t.Error("a command that is given nothing can mount")
+		}
+	})
+	t.Run("ADD of a URL with another checksum", func(t *testing.T) {
+		lines := "ADD --checksum=sha256:" + strings.Repeat("0", 64) + " " + web.URL + "/hello.txt /\n"
+		if _, err := b.Build(t.Context(), withBase(t, base, buildkit.Spec{}, lines, nil), nil); err == nil || !strings.Contains(err.Error(), "digest mismatch") {
+			t.Errorf("error: %v", err)
+		}
+	})
 	t.Run("ONBUILD", func(t *testing.T) {
 		parent, _ := build(t, b, withBase(t, base, buildkit.Spec{}, "ONBUILD RUN echo on build\n", nil))
 		if _, r := build(t, b, withBase(t, parent, buildkit.Spec{}, "", nil)); r.log() != "on build\n" {
@@ -134,6 +157,17 @@ func withBase(t *testing.T, base buildkit.Image, spec buildkit.Spec, lines strin
 	maps.Copy(contexts, spec.Contexts)
 	spec.Contexts = contexts
 	return spec
+}
+
+// agentSocket is a socket as that of an agent.
+func agentSocket(t *testing.T) string {
+	t.Helper()
+	lis, err := new(net.ListenConfig).Listen(t.Context(), "unix", filepath.Join(t.TempDir(), "agent"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { lis.Close() })
+	return lis.Addr().String()
 }
 
 func tarOf(name, text string) string {

@@ -32,7 +32,7 @@ func newBuilder(t *testing.T) *solve.Builder {
 
 func builderAt(t *testing.T, state string) *solve.Builder {
 	t.Helper()
-	solver := &embed.Solver{State: state}
+	solver := &embed.Solver{State: state, Entitlements: []string{"security.insecure"}}
 	if os.Getenv("SLIPWAY_TEST_LOG") != "" {
 		solver.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
