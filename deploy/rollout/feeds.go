@@ -64,35 +64,43 @@ func feeds(c Cluster, works []workload) []feed {
 
 // builtin watches a resource that every cluster has.
 func builtin(c Cluster, resource, namespace string) feed {
-	groups := map[string]struct {
-		group string
-		typed func() metav1.Object
-	}{
-		"deployments":            {"apps", func() metav1.Object { return new(appsv1.Deployment) }},
-		"replicasets":            {"apps", func() metav1.Object { return new(appsv1.ReplicaSet) }},
-		"statefulsets":           {"apps", func() metav1.Object { return new(appsv1.StatefulSet) }},
-		"daemonsets":             {"apps", func() metav1.Object { return new(appsv1.DaemonSet) }},
-		"controllerrevisions":    {"apps", func() metav1.Object { return new(appsv1.ControllerRevision) }},
-		"jobs":                   {"batch", func() metav1.Object { return new(batchv1.Job) }},
-		"cronjobs":               {"batch", func() metav1.Object { return new(batchv1.CronJob) }},
-		"replicationcontrollers": {"", func() metav1.Object { return new(corev1.ReplicationController) }},
-		"pods":                   {"", func() metav1.Object { return new(corev1.Pod) }},
-		"events":                 {"", func() metav1.Object { return new(corev1.Event) }},
+	types := map[string]func() metav1.Object{
+		"deployments":            func() metav1.Object { return new(appsv1.Deployment) },
+		"replicasets":            func() metav1.Object { return new(appsv1.ReplicaSet) },
+		"statefulsets":           func() metav1.Object { return new(appsv1.StatefulSet) },
+		"daemonsets":             func() metav1.Object { return new(appsv1.DaemonSet) },
+		"controllerrevisions":    func() metav1.Object { return new(appsv1.ControllerRevision) },
+		"jobs":                   func() metav1.Object { return new(batchv1.Job) },
+		"cronjobs":               func() metav1.Object { return new(batchv1.CronJob) },
+		"replicationcontrollers": func() metav1.Object { return new(corev1.ReplicationController) },
+		"pods":                   func() metav1.Object { return new(corev1.Pod) },
+		"events":                 func() metav1.Object { return new(corev1.Event) },
 	}
 	f := feed{
-		what: resource + " in " + namespace, typed: groups[resource].typed,
+		what: resource + " in " + namespace, typed: types[resource],
 		open: func(ctx context.Context) (dynamic.ResourceInterface, error) {
 			d, err := c.Dynamic(ctx)
 			if err != nil {
 				return nil, err
 			}
-			return d.Resource(schema.GroupVersionResource{Group: groups[resource].group, Version: "v1", Resource: resource}).Namespace(namespace), nil
+			return d.Resource(schema.GroupVersionResource{Group: groupOf(resource), Version: "v1", Resource: resource}).Namespace(namespace), nil
 		},
 	}
 	if resource == "events" {
 		f.selector, f.optional = "reason!="+strings.Join(routine(), ",reason!="), true
 	}
 	return f
+}
+
+// groupOf returns the group of a resource that every cluster has.
+func groupOf(resource string) string {
+	switch resource {
+	case "deployments", "replicasets", "statefulsets", "daemonsets", "controllerrevisions":
+		return "apps"
+	case "jobs", "cronjobs":
+		return "batch"
+	}
+	return ""
 }
 
 // custom watches objects of one kind that a definition brought. What the kind
