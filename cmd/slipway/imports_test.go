@@ -38,6 +38,7 @@ var imports = map[string][]string{
 	"deploy/kube":       {"deploy"},
 	"deploy/probe":      {"deploy"},
 	"deploy/rollout":    {"deploy", "deploy/expr", "deploy/kube"},
+	"deploy/runner":     {"deploy"},
 	"docs":              {},
 	"bench":             {},
 	"stages":            {"pipeline", "buildkit", "deploy"},
@@ -46,7 +47,7 @@ var imports = map[string][]string{
 	"cmd/slipway": {
 		"pipeline", "pipeline/syntax", "pipeline/expr", "pipeline/facts", "pipeline/engine", "pipeline/report", "pipeline/github", "pipeline/page", "pipeline/draft",
 		"buildkit", "buildkit/inputs", "buildkit/solve", "buildkit/embed", "buildkit/host", "buildkit/registry",
-		"deploy", "deploy/expr", "deploy/kustomize", "deploy/schema", "deploy/kube", "deploy/probe", "deploy/rollout", "stages", "docs",
+		"deploy", "deploy/expr", "deploy/kustomize", "deploy/schema", "deploy/kube", "deploy/probe", "deploy/rollout", "deploy/runner", "stages", "docs",
 	},
 }
 
