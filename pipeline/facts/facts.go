@@ -24,11 +24,16 @@ import (
 )
 
 // Git returns a function that gives the facts of the commit checked out in dir,
-// or an error where there are none. Git is run when it is first called, once.
+// or an error where there are none. Of a tree that was taken out of its repository
+// they are those that were saved with it, in the file [Saved]. Git is run when it is
+// first called, once.
 func Git(ctx context.Context, dir string, env func(string) (string, bool)) func() any {
 	return sync.OnceValue(func() any {
 		m, err := git(ctx, dir, env)
 		if err != nil {
+			if m := saved(dir); m != nil {
+				return m
+			}
 			return err
 		}
 		return m
