@@ -12,7 +12,7 @@ import (
 )
 
 // artifactLimit is how large the content of an artifact may be.
-const artifactLimit = 16 << 20
+const artifactLimit = 64 << 20
 
 // emptyType is the media type of "{}", the config of what needs none.
 const emptyType = "application/vnd.oci.empty.v1+json"
@@ -50,6 +50,9 @@ func (b bytesContent) put(mediaType string, data []byte) descriptor {
 // PushArtifact stores one file in a repository, as an OCI artifact of a type,
 // and lets tags stand for it. What goes wrong is as of [Client.Push].
 func (c *Client) PushArtifact(ctx context.Context, repository string, tags []string, artifactType string, data []byte, annotations map[string]string) (buildkit.Image, error) {
+	if len(data) > artifactLimit {
+		return buildkit.Image{}, fmt.Errorf("it has %d bytes (want at most %d)", len(data), artifactLimit)
+	}
 	content := bytesContent{}
 	m := artifactManifest{
 		SchemaVersion: 2, MediaType: "application/vnd.oci.image.manifest.v1+json", ArtifactType: artifactType,

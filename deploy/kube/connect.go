@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -107,12 +108,24 @@ func (c *Cluster) load() (*rest.Config, error) {
 	return nil, &deploy.ClusterError{Doing: "read kubeconfig", Err: err}
 }
 
+// context returns the context that is asked for. In a pod without a kubeconfig there
+// are none: the cluster is the pod's own, whatever it is called elsewhere.
+func (c *Cluster) context(rules *clientcmd.ClientConfigLoadingRules) string {
+	if c.Context == "" || os.Getenv("KUBERNETES_SERVICE_HOST") == "" {
+		return c.Context
+	}
+	if config, err := rules.Load(); err == nil && len(config.Contexts) == 0 {
+		return ""
+	}
+	return c.Context
+}
+
 func (c *Cluster) kubeconfig() clientcmd.ClientConfig {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = c.Kubeconfig
 	rules.WarnIfAllMissing = false
 	rules.Warner = func(err error) { c.log().Debug("kubeconfig", "warning", err) }
-	overrides := &clientcmd.ConfigOverrides{CurrentContext: c.Context, Context: clientcmdapi.Context{Namespace: c.Namespace}}
+	overrides := &clientcmd.ConfigOverrides{CurrentContext: c.context(rules), Context: clientcmdapi.Context{Namespace: c.Namespace}}
 	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides)
 }
 

@@ -128,7 +128,7 @@ func (c *Cluster) servedKinds(ctx context.Context, set deploy.Set) (map[kindRef]
 		}
 		resource, namespaced, err := c.Resource(ctx, ref.apiVersion, ref.kind)
 		if err != nil {
-			errs = append(errs, &deploy.ObjectError{Object: o, Err: fmt.Errorf("only the cluster knows what serves this kind: %w", err)})
+			errs = append(errs, fmt.Errorf("%s: only the cluster knows what serves this kind: %w", o, err))
 		}
 		known[ref] = kind{resource, namespaced}
 	}
