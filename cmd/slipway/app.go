@@ -19,6 +19,7 @@ import (
 	"github.com/slipway-ci/slipway/pipeline"
 	"github.com/slipway-ci/slipway/pipeline/github"
 	"github.com/slipway-ci/slipway/pipeline/report"
+	"github.com/slipway-ci/slipway/stages"
 )
 
 // An app is slipway with its surroundings handed in.
@@ -32,6 +33,8 @@ type app struct {
 	source   string   // sha256 over the pipeline file and what it includes, once it is read
 	checkout string   // where git is asked for facts; empty: where the pipeline file is
 	secrets  []string // what must not be shown, once it is known
+
+	survey *stages.Survey // stands in for the cluster; nil: the cluster itself
 
 	id        string              // of this run, once it is needed
 	concluded bool                // the run has ended, and said so on stdout
@@ -47,6 +50,10 @@ type flags struct {
 	only, skip  []string
 	from        string
 	noPush      bool
+	noDeploy    bool
+	releaseTo   string
+	await       time.Duration
+	verdict     string
 	parallel    int
 	progress    string
 	output      string
@@ -86,7 +93,7 @@ Green means the digest you built is what runs. Red tells you why.`,
 		return usagef("%w (see %s --help)", err, c.CommandPath())
 	})
 	root.PersistentFlags().BoolVarP(&a.flags.verbose, "verbose", "v", false, "write what developers of slipway want to know")
-	root.AddCommand(a.init(), a.validate(), a.explain(), a.environments(), a.schema(), a.graph(), a.plan(), a.run(), a.report(), a.runs(), a.build(), a.deploy(), a.render(), a.diff(), a.registry(), a.cache(), a.doctor(), a.version(), a.man())
+	root.AddCommand(a.init(), a.validate(), a.explain(), a.environments(), a.schema(), a.graph(), a.plan(), a.run(), a.report(), a.runs(), a.build(), a.deploy(), a.render(), a.diff(), a.job(), a.fetch(), a.registry(), a.cache(), a.doctor(), a.version(), a.man())
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
 		if err := a.twins(c.Flags()); err != nil {
 			return err

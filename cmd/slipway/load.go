@@ -243,6 +243,9 @@ func (a *app) planFor(ctx context.Context, w *world, p *pipeline.Pipeline, env p
 	if env.Promotes != "" && a.flags.noPush {
 		return nil, usagef("environment %s never builds, for it promotes %s (use --no-push with -e %[2]s)", env.Name, env.Promotes)
 	}
+	if env.Promotes != "" && a.flags.noDeploy {
+		return nil, usagef("environment %s never builds, for it promotes %s (leave out --no-deploy)", env.Name, env.Promotes)
+	}
 	if a.flags.namespace != "" {
 		env.Namespace = a.flags.namespace
 	}
@@ -269,7 +272,7 @@ func (a *app) planFor(ctx context.Context, w *world, p *pipeline.Pipeline, env p
 	if err != nil {
 		return nil, err
 	}
-	plan.Partial = plan.Partial || a.flags.noPush
+	plan.Partial = plan.Partial || a.flags.noPush || a.flags.noDeploy
 	plan.Release = shelf.ref(plan)
 	return plan, stages.CheckPins(plan)
 }

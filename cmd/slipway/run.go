@@ -22,16 +22,21 @@ func (a *app) run() *cobra.Command {
 		Short: "Build, push, roll out, and prove what runs",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return a.runPlan(c.Context(), func(ctx context.Context, w *world) (*pipeline.Plan, error) {
+			if err := a.checkHandover(); err != nil {
+				return err
+			}
+			err := a.runPlan(c.Context(), func(ctx context.Context, w *world) (*pipeline.Plan, error) {
 				if file != "" {
 					return a.resumed(ctx, w, file)
 				}
 				return a.planned(ctx, w, nil)
 			})
+			return a.giveVerdict(err)
 		},
 	}
 	c.Flags().StringVar(&file, "plan", "", "do what plan --save wrote to a `FILE`, or nothing if that is no longer what would be done")
 	a.noPushFlag(c)
+	a.handoverFlags(c)
 	a.outputFlag(c, "json")
 	a.fromFlag(c)
 	return a.runFlags(a.planFlags(c))
@@ -47,11 +52,11 @@ func (a *app) runPlan(ctx context.Context, make func(context.Context, *world) (*
 	defer func() { err = errors.Join(err, w.Close()) }()
 	plan, err := make(ctx, w)
 	if err != nil {
-		return err
+		return a.handOver(ctx, w, nil, err)
 	}
 	a.maskOnGitHub()
 	if err := errors.Join(plan.Unchecked(), plan.Held()); err != nil {
-		return err
+		return a.handOver(ctx, w, nil, err)
 	}
 	if _, dirty := commit(plan.Scope); dirty && plan.Scope.Environment.Protected && !a.flags.noPush {
 		return usagef("environment %s is protected, and the tree has changes that no commit holds (commit or remove them)", plan.Environment)
@@ -70,6 +75,7 @@ func (a *app) runPlan(ctx context.Context, make func(context.Context, *world) (*
 	if err == nil {
 		err = a.publish(ctx, w, plan, rec.release)
 	}
+	err = a.handOver(ctx, w, rec.release, err)
 	if told := rec.finish(err); told != nil {
 		fmt.Fprintf(a.stderr, "warning: %v\n", told)
 	}

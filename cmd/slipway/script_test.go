@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/slipway-ci/slipway/buildkit/registry"
 )
 
 func TestMain(m *testing.M) {
@@ -31,7 +33,7 @@ func TestScript(t *testing.T) {
 			env.Setenv("KUBECONFIG", env.WorkDir+"/no-kubeconfig")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "cluster": cluster},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "cluster": cluster, "registry": serveRegistry},
 	})
 }
 
@@ -53,6 +55,17 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
+}
+
+// serveRegistry serves a registry until the script ends: "registry VARIABLE" sets an
+// environment variable to its host.
+func serveRegistry(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: registry VARIABLE")
+	}
+	server := httptest.NewServer(&registry.Server{Dir: ts.MkAbs("registry-" + args[0])})
+	ts.Defer(server.Close)
+	ts.Setenv(args[0], strings.TrimPrefix(server.URL, "http://"))
 }
 
 // cluster writes a kubeconfig for clusters that know who they are, and nothing

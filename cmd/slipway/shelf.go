@@ -16,7 +16,6 @@ import (
 	"github.com/slipway-ci/slipway/buildkit/registry"
 	"github.com/slipway-ci/slipway/pipeline"
 	"github.com/slipway-ci/slipway/pipeline/engine"
-	"github.com/slipway-ci/slipway/pipeline/report"
 	"github.com/slipway-ci/slipway/stages"
 )
 
@@ -71,7 +70,7 @@ func (s *shelf) start(ctx context.Context, asked string, planner *engine.Planner
 	env := s.environment
 	planner.Promotes = env.Promotes
 	if asked != "" {
-		rel, where, err := s.named(ctx, asked)
+		rel, where, err := s.awaited(ctx, asked)
 		if err == nil {
 			err = s.fits(rel, where)
 		}
@@ -249,17 +248,7 @@ func (a *app) publish(ctx context.Context, w *world, plan *pipeline.Plan, rel *p
 	if err == nil && !rel.Tells(old) {
 		return nil
 	}
-	var text strings.Builder
-	if err := report.ReleaseJSON(a.mask(&text), rel); err != nil {
-		return err
-	}
-	i := strings.LastIndexByte(plan.Release, ':')
-	img, err := w.images.PushArtifact(ctx, plan.Release[:i], []string{plan.Release[i+1:]}, releaseType, []byte(text.String()), map[string]string{
-		"org.opencontainers.image.revision": rel.Commit,
-		"org.opencontainers.image.created":  rel.Finished.Format("2006-01-02T15:04:05Z"),
-		"dev.slipway.pipeline":              rel.Pipeline,
-		"dev.slipway.environment":           rel.Environment,
-	})
+	img, err := a.pushRelease(ctx, w, plan.Release, rel)
 	if err != nil {
 		return fmt.Errorf("the run was green, but its release is not pushed: %w", err)
 	}

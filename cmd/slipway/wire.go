@@ -83,10 +83,16 @@ func (a *app) world() *world {
 	return w
 }
 
-// kinds are what stages can be: with --no-push, kinds that hand nothing over.
+// kinds are what stages can be: with --no-push, kinds that hand nothing over, and
+// with --no-deploy kinds that reach no cluster.
 func (a *app) kinds(t stages.Tools) []pipeline.Kind {
-	if a.flags.noPush {
+	switch {
+	case a.flags.noPush:
 		return stages.Unpushed(t)
+	case a.flags.noDeploy:
+		return stages.Undeployed(t)
+	case a.survey != nil:
+		return a.survey.Kinds(t)
 	}
 	return stages.Kinds(t)
 }
