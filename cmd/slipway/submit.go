@@ -1,14 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/deploy/kube"
 	"github.com/slipway-ci/slipway/deploy/runner"
 	"github.com/slipway-ci/slipway/pipeline/report"
 )
@@ -59,12 +63,16 @@ func (a *app) followJob(ctx context.Context, w *world, job deploy.Object, deadli
 		out = io.Discard
 	}
 	followed := make(chan struct{})
+	var end *kube.PodExit
 	go func() {
 		defer close(followed)
+		var exit sync.WaitGroup
+		exit.Go(func() { end, _ = w.cluster.JobExit(following, job) })
 		err := w.cluster.FollowJob(following, job, func(line string) { fmt.Fprintln(out, report.Tame(line)) })
 		if err != nil && following.Err() == nil {
 			fmt.Fprintf(out, "its log cannot be followed: %v\n", err)
 		}
+		exit.Wait()
 	}()
 	set := deploy.Set{Name: job.Name(), Namespace: job.Namespace(), Objects: []deploy.Object{job}}
 	said := ""
@@ -74,11 +82,11 @@ func (a *app) followJob(ctx context.Context, w *world, job deploy.Object, deadli
 		}
 		said = s.Message
 	})
-	end := time.NewTimer(lastOutput)
-	defer end.Stop()
+	limit := time.NewTimer(lastOutput)
+	defer limit.Stop()
 	select {
 	case <-followed:
-	case <-end.C:
+	case <-limit.C:
 	case <-ctx.Done():
 	}
 	stop(nil)
@@ -87,33 +95,29 @@ func (a *app) followJob(ctx context.Context, w *world, job deploy.Object, deadli
 		fmt.Fprintf(a.stderr, "%s goes on in the cluster (kubectl -n %s delete job %s ends it)\n", job, job.Namespace(), job.Name())
 		return context.Cause(ctx)
 	}
-	return a.jobEnd(ctx, w, job, err)
+	return a.jobEnd(job, end, err)
 }
 
 // jobEnd says how a Job ended: with what its run left, or else with failure, which
 // is what could be seen of it from outside.
-func (a *app) jobEnd(ctx context.Context, w *world, job deploy.Object, failure error) error {
+func (a *app) jobEnd(job deploy.Object, end *kube.PodExit, failure error) error {
 	var red *deploy.RolloutError
-	if failure != nil && !errors.As(failure, &red) {
-		return failure
-	}
-	message, code, ended, err := w.cluster.JobExit(ctx, job)
+	late := failure != nil && strings.Contains(failure.Error(), "DeadlineExceeded")
 	switch {
-	case err != nil:
-		return errors.Join(err, failure)
-	case !ended && failure != nil:
-		return &deploy.JobError{Verdict: red.Verdicts[0]}
-	case code == 0 && failure == nil:
+	case failure != nil && !errors.As(failure, &red):
+		return failure
+	case failure == nil:
 		fmt.Fprintf(a.stdout, "%s  ok\n", job)
 		return nil
+	case late:
+		end = &kube.PodExit{Code: exitTimeout}
+	case end == nil || end.Code == 0:
+		return &deploy.JobError{Verdict: red.Verdicts[0]}
 	}
 	var v verdict
-	if json.Unmarshal([]byte(message), &v) != nil || v.Cause == "" {
-		v.Cause = message
-		if failure != nil && message == "" {
-			v.Cause = failure.Error()
-		}
+	if json.Unmarshal([]byte(end.Message), &v) != nil || v.Cause == "" {
+		v.Cause = cmp.Or(end.Message, failure.Error())
 	}
-	fmt.Fprintf(a.mask(a.stdout), "%s  failed, exit code %d: %s\n", job, code, report.Tame(v.Cause))
-	return &toldError{code: max(code, exitBroken)}
+	fmt.Fprintf(a.mask(a.stdout), "%s  failed, exit code %d: %s\n", job, end.Code, report.Tame(v.Cause))
+	return &toldError{code: end.Code}
 }

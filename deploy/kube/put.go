@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -28,23 +29,51 @@ func (c *Cluster) Put(ctx context.Context, objs []deploy.Object) error {
 	return nil
 }
 
-// JobExit returns how the pod of a Job ended: what its container, or the first of
-// those before it that failed, left as its message, and its exit code. It reports
-// false where no container has ended, such as of a pod that is gone.
-func (c *Cluster) JobExit(ctx context.Context, job deploy.Object) (message string, code int, ok bool, err error) {
-	err = c.readAll(ctx, place{pods(), job.Namespace()}, jobName+"="+job.Name(), func(pod map[string]any) {
-		for _, list := range []string{"initContainerStatuses", "containerStatuses"} {
-			statuses, _ := deploy.Object{Body: pod}.Field("status", list).([]any)
-			for _, s := range statuses {
-				ended, _ := deploy.Object{Body: asMap(s)}.Field("state", "terminated").(map[string]any)
-				exit, _ := ended["exitCode"].(int64)
-				if ended == nil || ok && code != 0 {
-					continue
+// A PodExit is how the pod of a Job ended.
+type PodExit struct {
+	Code    int    // of its container, or of the first of those before it that failed
+	Message string // what that left
+}
+
+// JobExit waits until the pod of a Job has ended, or ctx has, and returns how. It
+// has to be called before: a pod that is deleted when it ends is gone at once.
+func (c *Cluster) JobExit(ctx context.Context, job deploy.Object) (*PodExit, error) {
+	conn, err := c.connected(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		watch, err := conn.dynamic.Resource(pods()).Namespace(job.Namespace()).Watch(ctx, metav1.ListOptions{LabelSelector: jobName + "=" + job.Name()})
+		if err != nil {
+			return nil, c.failed(ctx, "watch pods of "+job.String(), err)
+		}
+		for event := range watch.ResultChan() {
+			if pod, ok := event.Object.(*unstructured.Unstructured); ok {
+				if end := podExit(deploy.Object{Body: pod.Object}); end != nil {
+					watch.Stop()
+					return end, nil
 				}
-				ok, code = true, int(exit)
-				message, _ = ended["message"].(string)
 			}
 		}
-	})
-	return message, code, ok, err
+		watch.Stop()
+		if err := pause(ctx, time.Second); err != nil { // the server ended the watch
+			return nil, err
+		}
+	}
+}
+
+// podExit returns how a pod ended, or nil while it has not.
+func podExit(pod deploy.Object) *PodExit {
+	for _, list := range []string{"initContainerStatuses", "containerStatuses"} {
+		statuses, _ := pod.Field("status", list).([]any)
+		for _, s := range statuses {
+			ended, _ := deploy.Object{Body: asMap(s)}.Field("state", "terminated").(map[string]any)
+			code, _ := ended["exitCode"].(int64)
+			message, _ := ended["message"].(string)
+			if ended != nil && (code != 0 || list == "containerStatuses") {
+				return &PodExit{Code: int(code), Message: message}
+			}
+		}
+	}
+	return nil
 }
