@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"io"
 	"log"
+	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -23,11 +25,29 @@ import (
 )
 
 // plainRegistry is an OCI registry in this process, on loopback, over plain HTTP.
-type plainRegistry struct{ host string }
+type plainRegistry struct {
+	host    string
+	handler http.Handler
+}
 
 func startRegistry() (*plainRegistry, *httptest.Server) {
-	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
-	return &plainRegistry{strings.TrimPrefix(server.URL, "http://")}, server
+	handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	server := httptest.NewServer(handler)
+	return &plainRegistry{strings.TrimPrefix(server.URL, "http://"), handler}, server
+}
+
+// inside serves what r holds on an address of the real node, which pods reach, and returns its
+// host. The cluster must be up.
+func (r *plainRegistry) inside(t *testing.T) string {
+	t.Helper()
+	on, err := net.Listen("tcp", "10.243.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &httptest.Server{Listener: on, Config: &http.Server{Handler: r.handler}}
+	server.Start()
+	t.Cleanup(server.Close)
+	return on.Addr().String()
 }
 
 // newRegistry starts a registry for one test alone.
