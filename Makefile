@@ -17,7 +17,7 @@ PACKAGES := git gcc libc6-dev pkg-config libseccomp-dev uidmap busybox-static $(
 export CGO_ENABLED := 0
 export GOFLAGS := -trimpath
 
-.PHONY: action browser default fmt vet lint unit race fuzz bench bench-gate golden e2e mutate cross test build runc deps demo demo-down deps-foreign release clean
+.PHONY: action browser default fmt vet lint unit race fuzz bench bench-gate golden e2e mutate cross test build runc deps demo demo-down deps-foreign release image clean
 
 default: vet lint unit build
 
@@ -42,6 +42,9 @@ deps-foreign: deps
 
 release: buildkit/embed/bin/amd64/runc.gz buildkit/embed/bin/arm64/runc.gz ## dist/: binaries, checksums, SBOM, notices, manual pages
 	go run ./cmd/release -o dist -version '$(VERSION)' -epoch $$(git log -1 --format=%ct)
+
+image: release build ## slipway's own image, built by slipway: pushed to SLIPWAY_REPOSITORY
+	go run ./cmd/image && bin/slipway run --var version='$(VERSION)'
 
 bin/slipway-cluster: $(wildcard e2e/cluster/*.go) e2e/go.mod ## a Kubernetes for tests; compiling it takes minutes, once
 	set -o pipefail; $(E2E) -C e2e build -v $(E2EFLAGS) -ldflags '-s -w -X $(KUBE).gitVersion=v1.36.3 -X $(KUBE).gitMajor=1 -X $(KUBE).gitMinor=36 -X $(KUBE).gitTreeState=clean' -o ../bin/slipway-cluster ./cluster 2>&1 | awk '/^[^ ]+$$/ {if (++n % 100 == 0) print "compiling Kubernetes for tests, once: " n " of at most 2800 packages"; fflush(); next} {print}' 

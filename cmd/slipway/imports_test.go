@@ -44,6 +44,7 @@ var imports = map[string][]string{
 	"stages":            {"pipeline", "buildkit", "deploy"},
 	"stages/stagestest": {"stages", "buildkit", "deploy"},
 	"cmd/release":       {},
+	"cmd/image":         {},
 	"cmd/slipway": {
 		"pipeline", "pipeline/syntax", "pipeline/expr", "pipeline/facts", "pipeline/engine", "pipeline/report", "pipeline/github", "pipeline/page", "pipeline/draft",
 		"buildkit", "buildkit/inputs", "buildkit/solve", "buildkit/embed", "buildkit/host", "buildkit/registry",
