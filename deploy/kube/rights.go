@@ -44,7 +44,7 @@ func (c *Cluster) Rights(ctx context.Context, set deploy.Set) ([]deploy.Right, e
 	for _, o := range set.Objects {
 		k := served[kindRef{o.APIVersion(), o.Kind()}]
 		of := deploy.Right{Group: o.Group(), Resource: k.resource.Resource, Verbs: []string{"get", "list", "create", "patch", "delete"}}
-		if deploy.HasStatus(o) || definesKind(o) {
+		if set.Judged(o) && !deploy.HasPodTemplate(o) || definesKind(o) { // pods are watched by who judges them
 			of.Verbs = append(of.Verbs, "watch")
 		}
 		if k.namespaced {

@@ -10,7 +10,7 @@ import (
 	"github.com/slipway-ci/slipway/deploy/kube"
 )
 
-// object returns one of a kind, with more fields as pairs.
+// rightsObject returns an object of a kind, with more fields.
 func rightsObject(apiVersion, kind, namespace, name string, fields map[string]any) deploy.Object {
 	body := map[string]any{"apiVersion": apiVersion, "kind": kind, "metadata": map[string]any{"name": name}}
 	for field, v := range fields {
@@ -24,7 +24,7 @@ func rightsObject(apiVersion, kind, namespace, name string, fields map[string]an
 
 func TestRightsWithoutACluster(t *testing.T) {
 	c := &kube.Cluster{Kubeconfig: filepath.Join(t.TempDir(), "none")}
-	set := deploy.Set{Pipeline: "it", Name: "web", Namespace: "shop", Objects: []deploy.Object{
+	set := deploy.Set{Pipeline: "it", Name: "web", Namespace: "shop", Readies: []deploy.Readiness{{Kind: "NetworkPolicy", Ready: "true"}, {Kind: "Ship", Need: deploy.Ignore}}, Objects: []deploy.Object{
 		rightsObject("apps/v1", "Deployment", "", "web", nil),
 		rightsObject("networking.k8s.io/v1", "NetworkPolicy", "", "web", nil),
 		rightsObject("v1", "Secret", "", "key-2dh6t9kk8m", nil),
@@ -70,8 +70,8 @@ func TestRightsWithoutACluster(t *testing.T) {
 		"shop batch/jobs [] list",
 		"shop coordination.k8s.io/leases [] create",
 		"shop coordination.k8s.io/leases [slipway.it.web] delete,get,update",
-		"shop example.com/ships [] create,delete,get,list,patch,watch",
-		"shop networking.k8s.io/networkpolicies [] create,delete,get,list,patch",
+		"shop example.com/ships [] create,delete,get,list,patch",
+		"shop networking.k8s.io/networkpolicies [] create,delete,get,list,patch,watch",
 		"shop rbac.authorization.k8s.io/clusterroles [view] bind",
 		"shop rbac.authorization.k8s.io/rolebindings [] create,delete,get,list,patch",
 		"shop rbac.authorization.k8s.io/roles [] create,delete,get,list,patch",
