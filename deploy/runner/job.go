@@ -34,7 +34,7 @@ func (s Spec) policies() []deploy.Object {
 		}
 		objs = append(objs, policy(builder, s.BuildNamespace, map[string]any{
 			"policyTypes": texts("Ingress", "Egress"),
-			"egress":      []any{map[string]any{"to": []any{anywhere("0.0.0.0/0", "169.254.0.0/16"), anywhere("::/0", "fe80::/10", "fd00:ec2::/32")}}},
+			"egress":      []any{map[string]any{"to": []any{anywhere("0.0.0.0/0", "169.254.169.254/32", "169.254.170.0/24"), anywhere("::/0", "fd00:ec2::/32")}}},
 		}))
 	}
 	if s.Deploy != nil {
