@@ -207,6 +207,7 @@ func TestJob(t *testing.T) {
 	if pending := c.revisionsIn(t, staging, "pending"); pending != 0 {
 		t.Errorf("%d revisions are still pending", pending)
 	}
+	job("staging", "--deadline", "1s").end(time.Minute).want(t, 124).says(t, "DeadlineExceeded")
 }
 
 // TestJobRules takes away each rule of the deployer's roles: then a release fails, or says less.
