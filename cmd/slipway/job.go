@@ -271,6 +271,9 @@ func (a *app) jobArgs(p *pipeline.Pipeline, env pipeline.Environment, file strin
 	add("--take-from", a.flags.takeFrom...)
 	add("--plain-http", a.flags.plainHTTP...)
 	add("--kube-version", a.flags.kubeVersion)
+	if a.flags.requestTimeout != 30*time.Second {
+		add("--request-timeout", a.flags.requestTimeout.String())
+	}
 	out, err := a.outside()
 	if err != nil {
 		return nil, err

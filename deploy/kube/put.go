@@ -19,7 +19,7 @@ func (c *Cluster) Put(ctx context.Context, objs []deploy.Object) error {
 	}
 	for _, o := range objs {
 		it := &item{object: o, kind: builtIn(kindRef{o.APIVersion(), o.Kind()})}
-		limited, cancel := context.WithTimeout(ctx, requestTimeout)
+		limited, cancel := c.limit(ctx)
 		_, err := c.of(it).Apply(limited, o.Name(), &unstructured.Unstructured{Object: o.Body}, metav1.ApplyOptions{FieldManager: Manager, Force: true})
 		cancel()
 		if err != nil {
