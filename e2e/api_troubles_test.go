@@ -84,6 +84,7 @@ func TestAPITroubles(t *testing.T) {
 			name: "a custom resource without a definition", text: "{apiVersion: e2e.slipway.dev/v1, kind: Gadgit, metadata: {name: it}}\n",
 			code: 3, says: []string{"Gadgit", "CustomResourceDefinition"}, mended: config,
 		},
+		{name: "a custom resource before its definition", text: gadgets, code: 0, says: []string{"gadgets.e2e.slipway.dev  established", "it  created"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -113,6 +114,23 @@ func TestAPITroubles(t *testing.T) {
 		})
 	}
 }
+
+// gadgets are a custom resource, and then the definition that it wants.
+const gadgets = `{apiVersion: e2e.slipway.dev/v1, kind: Gadget, metadata: {name: it}, spec: {size: 3}}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: gadgets.e2e.slipway.dev}
+spec:
+  group: e2e.slipway.dev
+  scope: Namespaced
+  names: {kind: Gadget, plural: gadgets, singular: gadget, listKind: GadgetList}
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer}}}}}}
+`
 
 // writes runs a call that must end well, and returns what it wrote.
 func (c *cluster) writes(t *testing.T, it call) []string {
