@@ -20,6 +20,7 @@ var imports = map[string][]string{
 	"pipeline/expr":     {"pipeline"},
 	"pipeline/draft":    {"pipeline"},
 	"pipeline/facts":    {"pipeline"},
+	"pipeline/trace":    {"pipeline"},
 	"pipeline/engine":   {"pipeline"},
 	"pipeline/report":   {"pipeline"},
 	"pipeline/github":   {"pipeline", "pipeline/report"},
@@ -46,7 +47,7 @@ var imports = map[string][]string{
 	"cmd/release":       {},
 	"cmd/image":         {},
 	"cmd/slipway": {
-		"pipeline", "pipeline/syntax", "pipeline/expr", "pipeline/facts", "pipeline/engine", "pipeline/report", "pipeline/github", "pipeline/page", "pipeline/draft",
+		"pipeline", "pipeline/syntax", "pipeline/expr", "pipeline/facts", "pipeline/engine", "pipeline/report", "pipeline/github", "pipeline/page", "pipeline/trace", "pipeline/draft",
 		"buildkit", "buildkit/inputs", "buildkit/solve", "buildkit/embed", "buildkit/host", "buildkit/registry",
 		"deploy", "deploy/expr", "deploy/kustomize", "deploy/schema", "deploy/kube", "deploy/probe", "deploy/rollout", "deploy/runner", "stages", "docs",
 	},
@@ -59,6 +60,7 @@ var libraries = map[string]string{
 	"github.com/google/go-containerregistry": "buildkit/registry",
 	"sigs.k8s.io/kustomize":                  "deploy/kustomize",
 	"k8s.io/client-go":                       "deploy/kube deploy/rollout",
+	"go.opentelemetry.io":                    "pipeline/trace",
 	"github.com/spf13/cobra":                 "cmd/slipway",
 }
 

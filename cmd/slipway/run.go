@@ -13,6 +13,7 @@ import (
 	"github.com/slipway-ci/slipway/pipeline/engine"
 	"github.com/slipway-ci/slipway/pipeline/github"
 	"github.com/slipway-ci/slipway/pipeline/report"
+	"github.com/slipway-ci/slipway/pipeline/trace"
 )
 
 func (a *app) run() *cobra.Command {
@@ -61,14 +62,25 @@ func (a *app) runPlan(ctx context.Context, make func(context.Context, *world) (*
 	if _, dirty := commit(plan.Scope); dirty && plan.Scope.Environment.Protected && !a.flags.noPush {
 		return usagef("environment %s is protected, and the tree has changes that no commit holds (commit or remove them)", plan.Environment)
 	}
+	traced, err := trace.Start(ctx, a.env, plan, a.runID(), version)
+	if err != nil {
+		return usagef("%v", err)
+	}
 	rec, err := newRecord(a.runID(), plan, a.hide)
 	if err != nil {
 		fmt.Fprintf(a.stderr, "warning: %v\n", err)
 		a.warnFull(pipeline.Event{Type: pipeline.EventWarning, Text: err.Error()})
 	}
 	defer rec.close()
-	runner := engine.Runner{Parallel: a.flags.parallel, Sink: report.Mask(report.Tee(rec.sink, ui, a.warnFull), a.secrets...)}
+	sinks := []pipeline.Sink{rec.sink, ui, a.warnFull}
+	if traced != nil {
+		sinks = append(sinks, traced.Sink)
+	}
+	runner := engine.Runner{Parallel: a.flags.parallel, Sink: report.Mask(report.Tee(sinks...), a.secrets...)}
 	res, err := runner.Run(ctx, plan)
+	if told := traced.End(ctx); told != nil {
+		fmt.Fprintf(a.mask(a.stderr), "warning: the trace of this run is not complete: %v\n", told)
+	}
 	if saved := rec.save(plan, res); err == nil {
 		err = saved
 	}
