@@ -39,7 +39,7 @@ func TestUnpinned(t *testing.T) {
 			dir := tree.write(t)
 			for round := range 3 {
 				if round == 2 {
-					tree["web/web.yaml"] = edit{"replicas: 2", "replicas: 1"}.apply(t, tree["web/web.yaml"])
+					tree["web/web.yaml"] = edit{"replicas: 2", "replicas: 3"}.apply(t, tree["web/web.yaml"])
 					dir = tree.write(t)
 				}
 				deploy := deployWeb(c, dir, ns, image)
