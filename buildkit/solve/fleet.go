@@ -35,9 +35,10 @@ type Member struct {
 	Platform string // what it is for, such as "linux/arm64"; empty: what it says itself
 	*Builder
 
-	mu   sync.Mutex
-	gone error  // why it is not asked any more; nil while it is there
-	told string // the platform that it said is its own
+	mu      sync.Mutex
+	gone    error  // why it is not asked any more; nil while it is there
+	mourned bool   // that it is gone has been said
+	told    string // the platform that it said is its own
 }
 
 // A product is an image that was built in this run.
@@ -115,6 +116,7 @@ func (f *Fleet) try(ctx context.Context, members []*Member, watch func(buildkit.
 	for i := 0; i < len(members); i++ {
 		m, there := members[i], f.there()
 		if gone := m.lost(); gone != nil {
+			f.mourn(m, watch)
 			last = gone
 			continue
 		}
@@ -130,13 +132,25 @@ func (f *Fleet) try(ctx context.Context, members []*Member, watch func(buildkit.
 			continue
 		}
 		m.lose(err)
+		f.mourn(m, watch)
 		last = err
-		watch(buildkit.Progress{Warning: &buildkit.Warning{Text: fmt.Sprintf("builder %s went away (%d of %d are left): %v", m.Name, f.there(), len(f.Members), err)}})
 	}
 	if len(f.Members) > 1 {
 		last = fmt.Errorf("none of %d builders is left: %w", len(f.Members), last)
 	}
 	return nil, &buildkit.HostError{What: "its builders don't answer", Cure: "see that they run", Err: last}
+}
+
+// mourn says once that a builder went away, whoever noticed: that may have been one
+// who only read from it, and has nobody to tell.
+func (f *Fleet) mourn(m *Member, watch func(buildkit.Progress)) {
+	m.mu.Lock()
+	told, why := m.mourned, m.gone
+	m.mourned = true
+	m.mu.Unlock()
+	if !told {
+		watch(buildkit.Progress{Warning: &buildkit.Warning{Text: fmt.Sprintf("builder %s went away (%d of %d are left): %v", m.Name, f.there(), len(f.Members), why)}})
+	}
 }
 
 // there returns how many builders have not gone away.
