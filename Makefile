@@ -84,7 +84,7 @@ cross: ## all but the solver of our own works on macOS and Windows, too: the com
 	for os in darwin windows; do GOOS=$$os go build -o /dev/null ./cmd/slipway && GOOS=$$os go test -c -ldflags='-s -w' -o /dev/null $$(go list ./... | grep -v -e buildkit/embed -e /bench$$) >/dev/null || exit 1; done
 
 e2e: build bin/slipway-cluster
-	$(E2E) -C e2e test $(E2EFLAGS) -count=1 -parallel 4 -timeout 30m .
+	$(E2E) -C e2e test $(E2EFLAGS) -count=1 -timeout 30m .
 
 mutate: build bin/slipway-cluster ## without each rule of a verdict and each guard of a deploy, some scenario fails; half an hour
 	$(E2E) -C e2e run $(E2EFLAGS) ./mutate

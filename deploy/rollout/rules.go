@@ -40,7 +40,7 @@ const (
 	unscheduled   = 10 * time.Second // a node may be about to have room
 	blockedFor    = 10 * time.Second // the controller may yet replace it
 	claimFor      = 30 * time.Second // a volume is being made
-	startedFor    = 2 * time.Second  // no probe says that what has started stays
+	startedFor    = 5 * time.Second  // no probe says that what has started stays, and a busy kubelet tells late that it ended
 	recoveredFor  = 10 * time.Second // it died before
 	longAgo       = time.Minute      // a start so far back that clocks need not agree
 	lifeOfLoop    = 10 * time.Minute // kubelets forget a crash after this long
