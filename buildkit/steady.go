@@ -109,7 +109,7 @@ func (s *steady) RoundTrip(req *http.Request) (*http.Response, error) {
 		if resp != nil {
 			resp.Body.Close()
 		}
-		if err := sleep(req.Context(), cmp.Or(pause, wait)); err != nil {
+		if err := Sleep(req.Context(), cmp.Or(pause, wait)); err != nil {
 			return nil, err
 		}
 		wait *= 2
@@ -179,8 +179,8 @@ func RetryAfter(header string, now time.Time) time.Duration {
 	return 0
 }
 
-// sleep waits, or returns the cause of the context's end.
-func sleep(ctx context.Context, d time.Duration) error {
+// Sleep waits, or returns the cause of the context's end.
+func Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -43,24 +43,12 @@ func (c *Client) retry(ctx context.Context, op func() error) error {
 		c.log().DebugContext(ctx, "registry: once more", "attempt", attempt, "in", pause, "after", err)
 		sleep := c.pause
 		if sleep == nil {
-			sleep = asleep
+			sleep = buildkit.Sleep
 		}
 		if err := sleep(ctx, pause); err != nil {
 			return err
 		}
 		wait *= 2
-	}
-}
-
-// asleep waits, or returns the cause of the context's end.
-func asleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }
 

@@ -66,22 +66,20 @@ func (a *app) renderedAt(ctx context.Context, b bare, here, ref string) (*pipeli
 	w := a.world()
 	a.isolate(w)
 	a.checkout = here
-	dir := here
-	if ref != "" {
-		temp, err := os.MkdirTemp("", "slipway-render-")
-		if err != nil {
-			return nil, err
-		}
-		defer os.RemoveAll(temp)
-		if temp, err = filepath.EvalSymlinks(temp); err != nil { // as on macOS
-			return nil, err
-		}
-		if dir, err = facts.Checkout(ctx, here, ref, temp); err != nil {
-			return nil, usagef("--diff %s: %v", ref, err)
-		}
-	}
 	if ref == "" {
 		return a.rendered(ctx, w, b)
+	}
+	temp, err := os.MkdirTemp("", "slipway-render-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(temp)
+	if temp, err = filepath.EvalSymlinks(temp); err != nil { // as on macOS
+		return nil, err
+	}
+	dir, err := facts.Checkout(ctx, here, ref, temp)
+	if err != nil {
+		return nil, usagef("--diff %s: %v", ref, err)
 	}
 	plan, err := a.renderedIn(ctx, w, b, dir)
 	names := commitNames(ref, dir)

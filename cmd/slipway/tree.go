@@ -73,9 +73,7 @@ func treeFiles(ctx context.Context, dir string) ([]string, error) {
 			return nil, err
 		}
 	}
-	names = slices.DeleteFunc(names, func(name string) bool {
-		return strings.HasPrefix(name, ".slipway/") || strings.Contains("/"+name, "/.slipway/")
-	})
+	names = slices.DeleteFunc(names, func(name string) bool { return strings.Contains("/"+filepath.ToSlash(name), "/.slipway/") })
 	slices.Sort(names)
 	return names, nil
 }

@@ -2,10 +2,8 @@ package facts
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 )
@@ -20,17 +18,9 @@ func Checkout(ctx context.Context, dir, ref, into string) (string, error) {
 		return "", err
 	}
 	run := func(dir string, args ...string) (string, error) {
-		cmd := exec.CommandContext(ctx, "git", append([]string{"-C", dir, "-c", "filter.lfs.smudge=", "-c", "filter.lfs.process=", "-c", "filter.lfs.required=false"}, args...)...)
-		cmd.Env = append(os.Environ(), "GIT_INDEX_FILE="+index)
-		out, err := cmd.Output()
-		var exit *exec.ExitError
-		switch {
-		case errors.Is(err, exec.ErrNotFound):
-			return "", errors.New("git is not installed (install it)")
-		case errors.As(err, &exit):
-			return "", fmt.Errorf("git: %s", strings.TrimSpace(string(exit.Stderr)))
-		}
-		return strings.TrimSuffix(string(out), "\n"), err
+		fixed := []string{"-c", "filter.lfs.smudge=", "-c", "filter.lfs.process=", "-c", "filter.lfs.required=false"}
+		out, err := plainGitWith(ctx, []string{"GIT_INDEX_FILE=" + index}, dir, append(fixed, args...)...)
+		return strings.TrimSuffix(out, "\n"), err
 	}
 	top, err := run(dir, "rev-parse", "--show-toplevel")
 	if err != nil {

@@ -16,8 +16,13 @@ import (
 const Saved = ".slipway/git.json"
 
 // saved returns the facts that were saved with the tree which dir lies in, or nil.
+// What lies in a repository is no such tree, even where git cannot read that: its facts
+// would be anybody's who can commit a file.
 func saved(dir string) map[string]any {
 	for at := dir; ; at = filepath.Dir(at) {
+		if _, err := os.Lstat(filepath.Join(at, ".git")); err == nil {
+			return nil
+		}
 		if text, err := os.ReadFile(filepath.Join(at, filepath.FromSlash(Saved))); err == nil {
 			var m map[string]any
 			if json.Unmarshal(text, &m) != nil {
@@ -68,18 +73,23 @@ func Clone(ctx context.Context, url, ref, dir string) error {
 
 // plainGit runs git so that it asks nothing, runs no hooks, and changes no line ends.
 func plainGit(ctx context.Context, dir string, args ...string) (string, error) {
+	return plainGitWith(ctx, nil, dir, args...)
+}
+
+// plainGitWith is plainGit with more environment variables.
+func plainGitWith(ctx context.Context, env []string, dir string, args ...string) (string, error) {
 	fixed := []string{"-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false", "-c", "protocol.ext.allow=never"}
 	cmd := exec.CommandContext(ctx, "git", append(fixed, args...)...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GIT_TERMINAL_PROMPT=0", "LC_ALL=C")
+	cmd.Env = append(append(os.Environ(), "GIT_TERMINAL_PROMPT=0", "LC_ALL=C"), env...)
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
-		return "", errors.New("git is not installed")
+		return "", errors.New("git is not installed (install it)")
 	case errors.As(err, &exit):
 		lines := strings.Split(strings.TrimSpace(string(exit.Stderr)), "\n")
-		return "", fmt.Errorf("git %s: %s", args[0], strings.TrimPrefix(lines[len(lines)-1], "fatal: "))
+		return "", fmt.Errorf("git: %s", strings.TrimPrefix(lines[len(lines)-1], "fatal: "))
 	}
 	return string(out), err
 }

@@ -100,8 +100,11 @@ func Start(ctx context.Context, env func(string) (string, bool), plan *pipeline.
 }
 
 // Sink is a [pipeline.Sink]. Lines that builds and programs write are no part of
-// a trace.
+// a trace. A nil tracer makes none.
 func (t *Tracer) Sink(ev pipeline.Event) {
+	if t == nil {
+		return
+	}
 	at := trace.WithTimestamp(ev.Time)
 	switch {
 	case ev.Type == pipeline.EventStart && ev.Step == "":
@@ -163,7 +166,7 @@ func about(ev pipeline.Event) []attribute.KeyValue {
 	return attrs
 }
 
-// End sends what is not sent yet, for up to three seconds. Its error says why
+// End sends what is not sent yet, for up to three seconds; a nil tracer has nothing. Its error says why
 // spans are missing; it is about the last of them that could not be sent.
 func (t *Tracer) End(ctx context.Context) error {
 	if t == nil {
