@@ -31,7 +31,8 @@ const frontend = "dockerfile.v0"
 
 // Build builds and returns the image, which lies in the builder's content store
 // and nowhere else. The same spec over the same files gives the same digest on
-// any machine. watch is called for what happens, one call at a time; nil watches
+// any machine; a buildkitd elsewhere compresses layers by other means than
+// [github.com/slipway-ci/slipway/buildkit/embed], so its digests are others. watch is called for what happens, one call at a time; nil watches
 // nothing.
 //
 // The error is a *buildkit.SolveError when the Dockerfile or one of its commands

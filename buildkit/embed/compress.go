@@ -1,0 +1,44 @@
+//go:build linux
+
+package embed
+
+import (
+	"io"
+	"runtime"
+
+	"github.com/klauspost/pgzip"
+	"github.com/moby/buildkit/util/compression"
+)
+
+// What is compressed at a time by one processor. Other sizes give other bytes, and so
+// other digests of the same image; how many processors there are does not.
+const gzipBlock = 1 << 20
+
+// gzipLevel is gzip's own default, at a third of what it costs in the standard library.
+const gzipLevel = 6
+
+// compressorOf returns how layers are compressed: gzip by all processors, zstd and no
+// compression as BuildKit has them. It is nil for what we leave to BuildKit.
+func compressorOf(c compression.Config) compression.Compressor {
+	switch c.Type {
+	case compression.Gzip:
+		level := gzipLevel
+		if c.Level != nil {
+			level = *c.Level
+		}
+		return func(to io.Writer, _ string) (io.WriteCloser, error) { return newGzip(to, level) }
+	case compression.Zstd, compression.Uncompressed:
+		compress, _ := c.Type.Compress(nil, c)
+		return compress
+	default:
+		return nil
+	}
+}
+
+func newGzip(to io.Writer, level int) (io.WriteCloser, error) {
+	w, err := pgzip.NewWriterLevel(to, level)
+	if err != nil {
+		return nil, err
+	}
+	return w, w.SetConcurrency(gzipBlock, runtime.GOMAXPROCS(0)+1)
+}
