@@ -57,6 +57,7 @@ func (b *Builder) Build(ctx context.Context, spec buildkit.Spec, watch func(buil
 	if err != nil {
 		return buildkit.Image{}, err
 	}
+	opt.SharedKey = b.sharedKey(ctx, c, src.trees())
 	res, err := c.Solve(ctx, nil, opt, f.start())
 	f.wait()
 	if err != nil && cacheRefused(err) && ctx.Err() == nil {
@@ -126,7 +127,6 @@ func (b *Builder) solveOpt(ctx context.Context, spec buildkit.Spec, src *sources
 		Frontend:      frontend,
 		FrontendAttrs: map[string]string{"filename": spec.DockerfileName(), "target": spec.Target},
 		LocalMounts:   map[string]fsutil.FS{"context": src.context, "dockerfile": src.entry},
-		SharedKey:     src.digest(),
 		Session:       []session.Attachable{b.auth(), secretsprovider.FromMap(secretBytes(spec.Secrets))},
 		Exports:       []client.ExportEntry{{Type: client.ExporterImage, Attrs: exported(spec, epoch)}},
 		CacheExports:  b.cacheOptions(spec.Cache.To, warn),
@@ -165,8 +165,7 @@ func (b *Builder) solveOpt(ctx context.Context, spec buildkit.Spec, src *sources
 		if err != nil {
 			return opt, err
 		}
-		mount := "context " + name
-		opt.LocalMounts[mount], attrs[key] = folder, "local:"+mount
+		opt.LocalMounts[mountOf(name)], attrs[key] = folder, "local:"+mountOf(name)
 	}
 	if err := b.addContexts(ctx, &opt, spec.Contexts); err != nil {
 		return opt, err

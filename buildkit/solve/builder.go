@@ -28,6 +28,11 @@ type Builder struct {
 	// where their cache is. Nil means that there are none.
 	Env func(name string) (string, bool)
 
+	// Sent is a folder that remembers what builders were sent, so that only what has
+	// changed is sent again. It is made when it is needed; empty, all files of a
+	// context are sent when one has changed. Forgetting is safe.
+	Sent string
+
 	mu     sync.Mutex
 	conn   *client.Client
 	first  chan net.Conn // holds the connection that was dialled ahead, until gRPC takes it

@@ -50,7 +50,8 @@ func (b *Builder) Exec(ctx context.Context, cmd buildkit.Command, watch func(bui
 		if err != nil {
 			return err
 		}
-		opt.LocalMounts, opt.SharedKey = map[string]fsutil.FS{sourceName: files}, files.digest
+		opt.LocalMounts = map[string]fsutil.FS{sourceName: files}
+		opt.SharedKey = b.sharedKey(ctx, c, map[string]*tree{sourceName: files})
 	}
 	if cmd.Network == "host" {
 		opt.AllowedEntitlements = []string{entitlements.EntitlementNetworkHost.String()}

@@ -3,15 +3,11 @@ package solve
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/moby/patternmatcher/ignorefile"
 
@@ -69,15 +65,18 @@ func readFolder(ctx context.Context, spec buildkit.Spec) (*tree, error) {
 	return files, nil
 }
 
-// digest is one over all that can be sent.
-func (s *sources) digest() string {
-	h := sha256.New()
-	fmt.Fprintln(h, s.context.digest)
-	for _, name := range slices.Sorted(maps.Keys(s.folders)) {
-		fmt.Fprintf(h, "%q %s\n", name, s.folders[name].digest)
+// trees returns all that is compared with what was sent before, by the names under
+// which it is sent.
+func (s *sources) trees() map[string]*tree {
+	trees := map[string]*tree{"context": s.context}
+	for name, folder := range s.folders {
+		trees[mountOf(name)] = folder
 	}
-	return hex.EncodeToString(h.Sum(nil))
+	return trees
 }
+
+// mountOf returns the name under which a named context is sent.
+func mountOf(name string) string { return "context " + name }
 
 // ignoreRules returns the lines of the ignore file that counts.
 func ignoreRules(spec buildkit.Spec) ([]string, error) {

@@ -34,12 +34,12 @@ var sentTime = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()
 //
 // BuildKit keeps what it was sent under the session's shared key and compares
 // size and time to know what changed since. All our times are one, so a file
-// edited to the same size would stay stale. Therefore the shared key is the
-// tree's digest: under one key there is only one content. For that to hold, what
-// is sent must be what was hashed; a file that changes in between fails the
-// build.
+// edited to the same size would stay stale under the same key (see sharedKey). For
+// that to hold, what is sent must be what was hashed; a file that changes in between
+// fails the build.
 type tree struct {
 	root   string
+	chosen string         // says which files of root these are
 	files  []sent         // a folder before what is in it
 	index  map[string]int // by path in files
 	digest string
@@ -74,7 +74,7 @@ func readTree(ctx context.Context, root string, include, exclude []string) (*tre
 	if err != nil {
 		return nil, err
 	}
-	t := &tree{root: root}
+	t := &tree{root: root, chosen: fmt.Sprintf("%q %q", include, exclude)}
 	err = some.Walk(ctx, string(filepath.Separator), func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err

@@ -94,8 +94,12 @@ func (a *app) remotes() ([]*solve.Member, error) {
 // addBuilders gives a world what it builds with.
 func (a *app) addBuilders(w *world) {
 	members, err := a.remotes()
+	sent := filepath.Join(w.state, "sent")
+	if a.flags.isolated {
+		sent = "" // there is no next time
+	}
 	for _, m := range members {
-		m.Env, m.Patience = a.env, a.patience
+		m.Env, m.Patience, m.Sent = a.env, a.patience, sent
 	}
 	switch {
 	case err != nil: // was said before any command ran
@@ -103,7 +107,7 @@ func (a *app) addBuilders(w *world) {
 		return
 	case len(members) == 0:
 		own := newSolver(w.state, a.flags.isolated, a.flags.plainHTTP, a.patience, a.waiting, a.log())
-		b := &solve.Builder{Dial: own.Dial, Env: a.env, Patience: a.patience}
+		b := &solve.Builder{Dial: own.Dial, Env: a.env, Patience: a.patience, Sent: sent}
 		w.members = []*solve.Member{{Name: w.state, Builder: b}}
 		w.builder, w.own, w.close = b, own, []func() error{b.Close, own.Close}
 		return
