@@ -43,6 +43,7 @@ func (b *Builder) Build(ctx context.Context, spec buildkit.Spec, watch func(buil
 	if err != nil {
 		return buildkit.Image{}, err
 	}
+	defer src.close()
 	if err := checkAllowed(spec, src.dockerfile); err != nil {
 		return buildkit.Image{}, err
 	}

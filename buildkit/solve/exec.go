@@ -50,6 +50,7 @@ func (b *Builder) Exec(ctx context.Context, cmd buildkit.Command, watch func(bui
 		if err != nil {
 			return err
 		}
+		defer files.close()
 		opt.LocalMounts = map[string]fsutil.FS{sourceName: files}
 		opt.SharedKey = b.sharedKey(ctx, c, map[string]*tree{sourceName: files})
 	}

@@ -22,10 +22,15 @@ type sources struct {
 	folders    map[string]*tree // named contexts that are folders, by name
 }
 
-func readSources(ctx context.Context, spec buildkit.Spec) (*sources, error) {
+// readSources reads them; they are to be closed.
+func readSources(ctx context.Context, spec buildkit.Spec) (_ *sources, err error) {
 	name := spec.DockerfileName()
 	src := &sources{dockerfile: []byte(spec.Inline), folders: map[string]*tree{}}
-	var err error
+	defer func() {
+		if err != nil {
+			src.close()
+		}
+	}()
 	if spec.Inline == "" {
 		src.dockerfile, err = os.ReadFile(filepath.Join(spec.Context, filepath.FromSlash(name)))
 	}
@@ -42,16 +47,28 @@ func readSources(ctx context.Context, spec buildkit.Spec) (*sources, error) {
 		if c.Folder == "" {
 			continue
 		}
-		if src.folders[name], err = readFolder(ctx, buildkit.Spec{Context: c.Folder}); err != nil {
+		folder, err := readFolder(ctx, buildkit.Spec{Context: c.Folder})
+		if err != nil {
 			return nil, err
 		}
+		src.folders[name] = folder
 	}
 	// The rules are applied; the frontend must neither look for them nor apply them again.
 	src.entry = memoryTree(map[string][]byte{name: src.dockerfile, name + ".dockerignore": []byte("#\n")})
 	return src, nil
 }
 
-// readFolder reads what is sent of a folder.
+// close ends the reading of files.
+func (s *sources) close() {
+	if s.context != nil {
+		s.context.close()
+	}
+	for _, folder := range s.folders {
+		folder.close()
+	}
+}
+
+// readFolder reads what is sent of a folder. The tree is to be closed.
 func readFolder(ctx context.Context, spec buildkit.Spec) (*tree, error) {
 	rules, err := ignoreRules(spec)
 	if err != nil {

@@ -39,6 +39,7 @@ var sentTime = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()
 // fails the build.
 type tree struct {
 	root   string
+	within *os.Root       // root, open; nil where files are not read from the disk
 	chosen string         // says which files of root these are
 	files  []sent         // a folder before what is in it
 	index  map[string]int // by path in files
@@ -54,13 +55,18 @@ type sent struct {
 
 var _ fsutil.FS = (*tree)(nil)
 
-// readTree reads the folder and hashes what the patterns select.
-func readTree(ctx context.Context, root string, include, exclude []string) (*tree, error) {
+// readTree reads the folder and hashes what the patterns select. The tree is to be
+// closed.
+func readTree(ctx context.Context, root string, include, exclude []string) (_ *tree, err error) {
 	within, err := os.OpenRoot(root)
 	if err != nil {
 		return nil, err
 	}
-	defer within.Close()
+	defer func() {
+		if err != nil {
+			within.Close()
+		}
+	}()
 	some, err := fsutil.NewFilterFS(fsutil.NewRootFS(fsutil.NewRoot(within)), &fsutil.FilterOpt{
 		IncludePatterns: include,
 		ExcludePatterns: exclude,
@@ -74,7 +80,7 @@ func readTree(ctx context.Context, root string, include, exclude []string) (*tre
 	if err != nil {
 		return nil, err
 	}
-	t := &tree{root: root, chosen: fmt.Sprintf("%q %q", include, exclude)}
+	t := &tree{root: root, within: within, chosen: fmt.Sprintf("%q %q", include, exclude)}
 	err = some.Walk(ctx, string(filepath.Separator), func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -93,6 +99,13 @@ func readTree(ctx context.Context, root string, include, exclude []string) (*tre
 		return nil, err
 	}
 	return t, nil
+}
+
+// close ends the reading of files. A tree of no folder needs none.
+func (t *tree) close() {
+	if t.within != nil {
+		_ = t.within.Close() // it was only read
+	}
 }
 
 // memoryTree holds the files by path with slashes, all in one folder.
@@ -147,7 +160,7 @@ func (t *tree) hash(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			return f.hash(ctx, t.root)
+			return f.hash(ctx, t.within)
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -158,8 +171,8 @@ func (t *tree) hash(ctx context.Context) error {
 }
 
 // hash reads the file once. One that grows as fast as it is read would never end.
-func (f *sent) hash(ctx context.Context, root string) error {
-	r, size, err := openWithin(root, f.stat.Path)
+func (f *sent) hash(ctx context.Context, within *os.Root) error {
+	r, size, err := openWithin(within, f.stat.Path)
 	if err != nil {
 		return err
 	}
@@ -183,12 +196,7 @@ func (f *sent) hash(ctx context.Context, root string) error {
 
 // openWithin opens a regular file of a folder. No link leads out of the folder,
 // and nothing is waited for, should a pipe have taken the file's place.
-func openWithin(dir, name string) (*os.File, int64, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, 0, err
-	}
-	defer root.Close()
+func openWithin(root *os.Root, name string) (*os.File, int64, error) {
 	seen, err := root.Lstat(name)
 	if err != nil {
 		return nil, 0, err
@@ -272,10 +280,10 @@ func (t *tree) Open(name string) (io.ReadCloser, error) {
 		return &checked{name: name, err: fs.ErrNotExist}, nil
 	}
 	f := &t.files[i]
-	if t.root == "" {
+	if t.within == nil {
 		return io.NopCloser(strings.NewReader(string(f.data))), nil
 	}
-	r, _, err := openWithin(t.root, f.stat.Path)
+	r, _, err := openWithin(t.within, f.stat.Path)
 	return &checked{name: name, file: r, err: err, hash: sha256.New(), want: f.sum, left: f.stat.Size}, nil
 }
 

@@ -72,6 +72,7 @@ func TestTreeSwappedWhileSent(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			defer tr.close()
 			if err := swap(t, dir); err != nil {
 				t.Fatal(err)
 			}
@@ -134,6 +135,7 @@ func TestTreeHostile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer tr.close()
 	if got, want := fmt.Sprintf("%q", paths(t, tr, "/")), fmt.Sprintf("%q", []string{"a", "new\nline", long, "not\xffutf8"}); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
@@ -154,11 +156,13 @@ func TestTreeSparse(t *testing.T) {
 
 // A file of which there is always more than its size says is not read for ever.
 func TestTreeGrows(t *testing.T) {
-	if _, err := os.Stat("/proc/self/status"); err != nil {
+	self, err := os.OpenRoot("/proc/self")
+	if err != nil {
 		t.Skip("needs a file that is longer than it says:", err)
 	}
+	defer self.Close()
 	f := sent{stat: &types.Stat{Path: "status"}}
-	if err := f.hash(t.Context(), "/proc/self"); err == nil || !strings.Contains(err.Error(), "status grows") {
+	if err := f.hash(t.Context(), self); err == nil || !strings.Contains(err.Error(), "status grows") {
 		t.Errorf("error: %v", err)
 	}
 }

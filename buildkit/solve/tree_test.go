@@ -60,6 +60,7 @@ func TestTreeSelects(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer tr.close()
 		if got := strings.Join(paths(t, tr, "/"), " "); got != tt.want {
 			t.Errorf("include %q ignore %q: %s, want %s", tt.include, tt.ignore, got, tt.want)
 		}
@@ -71,6 +72,7 @@ func TestTreeWalk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer tr.close()
 	for target, want := range map[string]string{"a": "a a/b a/b/c a/b/d a/e", "/a/b/": "a/b a/b/c a/b/d", "ab": "ab", "no": "", ".": "a a/b a/b/c a/b/d a/e ab z"} {
 		if got := strings.Join(paths(t, tr, target), " "); got != want {
 			t.Errorf("Walk(%q): %s, want %s", target, got, want)
@@ -112,6 +114,7 @@ func TestTreeDigest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer tr.close()
 		return tr.digest
 	}
 	one, two := write(t, "a/b", "c"), write(t, "a/b", "c")
@@ -149,6 +152,7 @@ func TestTreeChangesWhileSent(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			defer tr.close()
 			if err := change(filepath.Join(dir, "a")); err != nil {
 				t.Fatal(err)
 			}
