@@ -175,7 +175,7 @@ func (h *HTTP) verify(ctx context.Context, env *pipeline.Env, ask func(context.C
 	shown := h.shown(env.Scope)
 	limited, cancel := context.WithTimeout(ctx, h.within())
 	defer cancel()
-	last, pause := errors.New("nothing was answered"), time.Second/2
+	last, answered, pause := errors.New("nothing was answered"), "", time.Second/2
 	for {
 		answer, err := ask(limited, r)
 		var refused *deploy.ClusterError
@@ -185,6 +185,7 @@ func (h *HTTP) verify(ctx context.Context, env *pipeline.Env, ask func(context.C
 				env.Notef("%s: %d, as wanted", shown, answer.Status)
 				return nil
 			}
+			answered = err.Error()
 		case errors.As(err, &refused):
 			return err
 		}
@@ -198,10 +199,16 @@ func (h *HTTP) verify(ctx context.Context, env *pipeline.Env, ask func(context.C
 		case <-time.After(pause):
 			pause = min(2*pause, longestAsk)
 		case <-limited.Done():
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
+			if !strings.HasSuffix(last.Error(), answered) { // it fell silent since
+				last = fmt.Errorf("%w; before that, %s", last, answered)
 			}
-			return &VerifyError{Want: h.wanted(), Err: fmt.Errorf("after %v, %w", h.within(), last)}
+			if ctx.Err() == nil {
+				return &VerifyError{Want: h.wanted(), Err: fmt.Errorf("after %v, %w", h.within(), last)}
+			}
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) { // the stage has a timeout of its own
+				return fmt.Errorf("%w: want %s: %w", context.Cause(ctx), h.wanted(), last)
+			}
+			return context.Cause(ctx)
 		}
 	}
 }

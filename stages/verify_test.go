@@ -16,19 +16,26 @@ import (
 )
 
 // answers is a Prober that gives its answers one after the other, and the last
-// one again and again.
+// one again and again. The zero answer is silence.
 type answers struct {
 	list  []deploy.Answer
 	asked []deploy.Request
 }
 
-func (a *answers) Ask(_ context.Context, r deploy.Request) (deploy.Answer, error) {
+func (a *answers) Ask(ctx context.Context, r deploy.Request) (deploy.Answer, error) {
 	a.asked = append(a.asked, r)
 	if len(a.list) == 0 {
 		return deploy.Answer{}, errors.New("connection refused")
 	}
 	one := a.list[0]
 	a.list = a.list[min(1, len(a.list)-1):]
+	if one.Status == 0 {
+		select {
+		case <-time.After(10 * time.Second):
+		case <-ctx.Done():
+		}
+		return one, errors.New("no answer within 10s")
+	}
 	return one, nil
 }
 
@@ -82,6 +89,47 @@ func TestVerifyHTTP(t *testing.T) {
 				}
 				if r := prober.asked[0]; r.Method != "GET" || r.Header.Get("X-Key") != "k" {
 					t.Errorf("asked %+v", r)
+				}
+			})
+		})
+	}
+}
+
+// TestVerifyTimeouts checks that what was answered last is told, when nothing is any more, and when
+// it is the timeout of the stage that ends it.
+func TestVerifyTimeouts(t *testing.T) {
+	down := deploy.Answer{Status: 503, Body: []byte("migrating \x1b[2J\u202e 3 of 7")}
+	const told = `it answered 503 "migrating \x1b[2J\u202e 3 of 7"`
+	for _, tt := range []struct {
+		name   string
+		list   []deploy.Answer
+		policy pipeline.Policy
+		want   []string
+		late   bool
+	}{
+		{"silent", []deploy.Answer{down, {}}, pipeline.Policy{}, []string{"want status 200: after 30s, GET https://shop.example/: no answer within 10s; before that, " + told}, false},
+		{"timeout", []deploy.Answer{down}, pipeline.Policy{Timeout: 4 * time.Second}, []string{"took longer than its timeout of 4s: want status 200: GET https://shop.example/: " + told}, true},
+		{"timeout, silent", []deploy.Answer{{}}, pipeline.Policy{Timeout: 4 * time.Second}, []string{"took longer than its timeout of 4s: want status 200: nothing was answered"}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tools := newFixture(t, "").world.Tools()
+				tools.Prober = &answers{list: tt.list}
+				v := stages.NewVerify(tools)
+				v.HTTP = &stages.HTTP{URL: pipeline.Known("https://shop.example/")}
+				plan, err := new(engine.Planner).Plan(t.Context(), &pipeline.Pipeline{Stages: []pipeline.Stage{{ID: "smoke", Kind: "verify", Policy: tt.policy, Body: v}}}, pipeline.Scope{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = new(engine.Runner).Run(t.Context(), plan)
+				var late *engine.TimeoutError
+				if errors.As(err, &late) != tt.late {
+					t.Errorf("error = %v, late: %v", err, tt.late)
+				}
+				for _, want := range tt.want {
+					if err == nil || !strings.HasSuffix(err.Error(), want) {
+						t.Errorf("error = %v\nwant    %s", err, want)
+					}
 				}
 			})
 		})
