@@ -39,6 +39,7 @@ type app struct {
 	id        string              // of this run, once it is needed
 	concluded bool                // the run has ended, and said so on stdout
 	notices   *github.Annotations // what stands beside lines of files on GitHub
+	handed    bool                // outputs and summary of the run are written, if somebody reads them
 }
 
 // flags are those that every command has.
@@ -110,7 +111,7 @@ Green means the digest you built is what runs. Red tells you why.`,
 		return a.checkOutput(c)
 	}
 	root.AddCommand(a.deployments()...)
-	err := root.ExecuteContext(ctx)
+	c, err := root.ExecuteContextC(ctx)
 	var told *toldError
 	switch {
 	case err == nil:
@@ -122,6 +123,7 @@ Green means the digest you built is what runs. Red tells you why.`,
 		err = usagef("%s (see slipway --help)", strings.Join(strings.Fields(err.Error()), " "))
 	}
 	code := exitCode(err)
+	a.failOnGitHub(c, err)
 	if a.flags.output == "json" && !a.concluded {
 		_ = report.ErrorsJSON(a.mask(a.stdout), err)
 		return code

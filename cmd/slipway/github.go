@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/spf13/cobra"
 
 	"github.com/slipway-ci/slipway/pipeline"
 	"github.com/slipway-ci/slipway/pipeline/github"
@@ -46,6 +49,7 @@ func (a *app) maskOnGitHub() {
 // handToGitHub writes the outputs and the summary of a run to the files that the
 // runner names, whatever the progress looks like.
 func (a *app) handToGitHub(rec *record) {
+	a.handed = true
 	var errs []error
 	if file, _ := a.env("GITHUB_OUTPUT"); file != "" {
 		values, err := outputs(rec)
@@ -55,6 +59,38 @@ func (a *app) handToGitHub(rec *record) {
 	if err := errors.Join(errs...); err != nil {
 		fmt.Fprintf(a.stderr, "warning: outputs or summary of this step are missing: %v\n", err)
 	}
+}
+
+// failOnGitHub tells the steps after it, and the summary, of a command that failed
+// before there was a run to tell of.
+func (a *app) failOnGitHub(c *cobra.Command, failed error) {
+	if a.handed {
+		return
+	}
+	status := pipeline.StatusFailed
+	if cause := (interrupted{}); errors.As(failed, &cause) {
+		status = pipeline.StatusCanceled
+	}
+	var errs []error
+	if file, _ := a.env("GITHUB_OUTPUT"); file != "" && c.Flags().Lookup("progress") != nil { // it runs stages
+		errs = append(errs, github.Outputs(file, map[string]string{"status": string(status), "changed": "false"}))
+	}
+	r, err := a.clean(page.Failed(c.CommandPath(), status, failed))
+	if err == nil {
+		err = a.summarize(r)
+	}
+	if err := errors.Join(append(errs, err)...); err != nil {
+		fmt.Fprintf(a.stderr, "warning: outputs or summary of this step are missing: %v\n", err)
+	}
+}
+
+// clean returns a report without secrets.
+func (a *app) clean(r *page.Report) (*page.Report, error) {
+	var text bytes.Buffer
+	if err := page.JSON(a.hide(&text), r); err != nil {
+		return nil, err
+	}
+	return page.Read(text.Bytes())
 }
 
 // summarize appends reports to the summary of the step of a job.

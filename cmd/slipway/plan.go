@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -87,11 +86,7 @@ func (a *app) printPlans(plans []*pipeline.Plan) error {
 	}
 	var reports []*page.Report
 	for _, p := range plans {
-		var text bytes.Buffer
-		if err := page.JSON(a.hide(&text), page.Planned(p)); err != nil {
-			return err
-		}
-		r, err := page.Read(text.Bytes()) // without secrets
+		r, err := a.clean(page.Planned(p))
 		if err != nil {
 			return err
 		}

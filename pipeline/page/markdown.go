@@ -124,6 +124,9 @@ func (r *Report) mdHead() string {
 }
 
 func (r *Report) mdSteps() string {
+	if len(r.Steps) == 0 {
+		return ""
+	}
 	var b strings.Builder
 	b.WriteString("| step | kind | | time | changes |\n|---|---|---|--:|---|\n")
 	for _, s := range r.Steps {

@@ -120,6 +120,12 @@ func Planned(plan *pipeline.Plan) *Report {
 	return r
 }
 
+// Failed returns the report of a command that ended with an error before there was
+// a plan.
+func Failed(command string, status pipeline.Status, err error) *Report {
+	return &Report{Version: Version, Pipeline: command, Status: status, Causes: causes(err, nil)}
+}
+
 func tame(effects []pipeline.Effect) []pipeline.Effect {
 	var list []pipeline.Effect
 	for _, e := range effects {
