@@ -17,7 +17,7 @@ PACKAGES := git gcc libc6-dev pkg-config libseccomp-dev uidmap busybox-static $(
 export CGO_ENABLED := 0
 export GOFLAGS := -trimpath
 
-.PHONY: action browser default fmt vet lint unit race fuzz bench bench-gate golden e2e mutate cross test build runc deps demo demo-down deps-foreign release image clean
+.PHONY: action browser node default fmt vet lint unit race fuzz bench bench-gate golden e2e mutate cross test build runc deps demo demo-down deps-foreign release image clean
 
 default: vet lint unit build
 
@@ -55,8 +55,14 @@ bin/golangci-lint-$(LINT):
 deps: ## Debian packages, those that are missing
 	@! dpkg-query -W -f '$${Status}\n' $(PACKAGES) 2>&1 | grep -qv ' ok installed$$' || { echo "installing, to build and test: $(PACKAGES)"; $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES); }
 
-action: ## the GitHub Action, where node is installed
-	@if command -v node >/dev/null; then node --test .github/action/slipway.test.mjs; else echo "skipping the tests of the GitHub Action: node is not installed"; fi
+action: node ## the GitHub Action
+	node --test .github/action/slipway.test.mjs
+
+node: ## what runs the GitHub Action in tests
+	@command -v node >/dev/null || { echo "installing, to test: nodejs"; $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs; }
+
+bin/act: e2e/act/go.mod ## what runs workflows of GitHub Actions in tests
+	go -C e2e/act build -ldflags '-s -w' -o ../../bin/act github.com/nektos/act
 
 browser: ## what looks at reports in tests
 	@command -v chromium >/dev/null || { echo "installing, to test: chromium"; $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; }
@@ -83,7 +89,7 @@ golden: ## write the golden files anew; look at the difference
 cross: ## all but the solver of our own works on macOS and Windows, too: the command and the tests are built for them
 	for os in darwin windows; do GOOS=$$os go build -o /dev/null ./cmd/slipway && GOOS=$$os go test -c -ldflags='-s -w' -o /dev/null $$(go list ./... | grep -v -e buildkit/embed -e /bench$$) >/dev/null || exit 1; done
 
-e2e: build bin/slipway-cluster
+e2e: build bin/slipway-cluster bin/act node
 	$(E2E) -C e2e test $(E2EFLAGS) -count=1 -timeout 30m .
 
 mutate: build bin/slipway-cluster ## without each rule of a verdict and each guard of a deploy, some scenario fails; half an hour
