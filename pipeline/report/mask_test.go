@@ -6,9 +6,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"html"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/slipway-ci/slipway/pipeline"
 	"github.com/slipway-ci/slipway/pipeline/report"
@@ -74,6 +77,43 @@ func TestMaskWriter(t *testing.T) {
 			}
 		}
 	}
+}
+
+// FuzzMaskWriter writes a secret as programs print it, between other text and in any
+// three parts: it never comes through, and what is no secret does, byte for byte.
+func FuzzMaskWriter(f *testing.F) {
+	for i, secret := range awkward {
+		f.Add(secret, "before ", " after", uint8(i), uint16(i), uint16(3*i))
+	}
+	f.Add("line one\nline two\n", "\x1b[31m*", "\r\n*\xff", uint8(7), uint16(9), uint16(12))
+	f.Fuzz(func(t *testing.T, secret, before, after string, form uint8, cut, again uint16) {
+		written := func(text string, secrets ...string) string {
+			var b bytes.Buffer
+			w := report.MaskWriter(&b, secrets...)
+			first := int(cut) % (len(text) + 1)
+			second := first + int(again)%(len(text)-first+1)
+			for _, part := range []string{text[:first], text[first:second], text[second:]} {
+				if n, err := w.Write([]byte(part)); n != len(part) || err != nil {
+					t.Fatal(n, err)
+				}
+			}
+			return b.String()
+		}
+		forms := encoded(secret)
+		names := slices.Sorted(maps.Keys(forms))
+		name := names[int(form)%len(names)]
+		text := before + forms[name] + after + "\n"
+		if got := written(text, "what nobody ever wrote: 7f1d0c"); got != text {
+			t.Errorf("%q became %q", text, got)
+		}
+		trimmed := strings.TrimSpace(forms[name])
+		if len(strings.TrimSpace(secret)) < report.Shortest || strings.ContainsAny(secret, "\r\n*") || !utf8.ValidString(secret) || strings.HasPrefix(name, "base64") {
+			return // too short to hide, or hidden line by line; what base64 leaves of its ends is looked at above
+		}
+		if got := written(text, secret); strings.Contains(got, trimmed) && !strings.Contains("***", trimmed) {
+			t.Errorf("%s of %q, cut at %d and %d: got %q", name, secret, cut, again, got)
+		}
+	})
 }
 
 // TestManyWords hides many secrets, some of which begin alike, and finds what the

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/slipway-ci/slipway/pipeline"
 	"github.com/slipway-ci/slipway/pipeline/report"
@@ -41,11 +42,15 @@ func TestTame(t *testing.T) {
 func FuzzTame(f *testing.F) {
 	f.Add("a\x1b[31mb\u202e\xff\x1b]0;x")
 	f.Fuzz(func(t *testing.T, s string) {
+		wild := func(r rune) bool {
+			return unicode.IsControl(r) && r != '\t' || unicode.Is(unicode.Bidi_Control, r) || r == 0x2028 || r == 0x2029
+		}
 		got := report.Tame(s)
-		for _, r := range got {
-			if unicode.IsControl(r) && r != '\t' || unicode.Is(unicode.Bidi_Control, r) {
-				t.Errorf("%q → %q still has %q", s, got, r)
-			}
+		if i := strings.IndexFunc(got, wild); i >= 0 || !utf8.ValidString(got) {
+			t.Errorf("%q → %q is still wild", s, got)
+		}
+		if utf8.ValidString(s) && strings.IndexFunc(s, wild) < 0 && got != s {
+			t.Errorf("%q harms nobody, and became %q", s, got)
 		}
 		if again := report.Tame(got); again != got {
 			t.Errorf("%q → %q → %q", s, got, again)
