@@ -415,6 +415,36 @@ outputs: {url: "https://shop.example/${{ environment.name }}", built: "${{ stage
 	}
 }
 
+// TestActionCanceled cancels a job in the middle of a build, as the runner does: it interrupts
+// what it started, and asks again only after 7.5 s.
+func TestActionCanceled(t *testing.T) {
+	t.Parallel()
+	s := newSleeper(t, ourselves(t))
+	slipway, err := binary("SLIPWAY_BIN", "slipway")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrapper, err := filepath.Abs("../.github/action/main.mjs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := s.as.command(t, call{Env: append(s.env, "INPUT_COMMAND=run", "INPUT_ARGS=--var pause="+s.pause, "INPUT_VERSION="+slipway)})
+	if cmd.Path, err = exec.LookPath("node"); err != nil {
+		t.Fatal(err, " (make node installs it)")
+	}
+	cmd.Args, cmd.Dir = []string{"node", wrapper}, s.dir
+	run := begin(t, cmd)
+	run.says(asleep)
+	if len(s.left(t)) == 0 {
+		t.Fatal("nothing is seen of a build that runs: this test would prove nothing")
+	}
+	run.send(syscall.SIGINT)
+	run.end(7*time.Second).want(t, 130)
+	if left := s.left(t); len(left) > 0 {
+		t.Errorf("left at exit:\n%s", strings.Join(left, "\n"))
+	}
+}
+
 // contains fails the test unless text holds each of the words.
 func contains(t *testing.T, text string, words ...string) {
 	t.Helper()

@@ -29,22 +29,30 @@ func (c call) start(t *testing.T, as *account) *session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &session{t: t, cmd: exec.Command(bin, c.Args...), ended: make(chan struct{})}
+	cmd := exec.Command(bin, c.Args...)
 	home := filepath.Join(folder(), "home")
 	if err := os.MkdirAll(home, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + home}, c.Env...)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + home}, c.Env...)
 	if as != nil {
-		s.cmd = as.command(t, c)
+		cmd = as.command(t, c)
 	}
 	if c.Cluster != nil {
-		s.cmd.Env = append(s.cmd.Env, "KUBECONFIG="+c.Cluster.kubeconfig)
+		cmd.Env = append(cmd.Env, "KUBECONFIG="+c.Cluster.kubeconfig)
 	}
-	if s.cmd.Dir = c.Dir; c.Dir == "" {
-		s.cmd.Dir = t.TempDir()
+	if cmd.Dir = c.Dir; c.Dir == "" {
+		cmd.Dir = t.TempDir()
 	}
-	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = strings.NewReader(c.Stdin), &s.stdout, &s.stderr
+	cmd.Stdin = strings.NewReader(c.Stdin)
+	return begin(t, cmd)
+}
+
+// begin starts a command, which the test ends if nobody else does.
+func begin(t *testing.T, cmd *exec.Cmd) *session {
+	t.Helper()
+	s := &session{t: t, cmd: cmd, ended: make(chan struct{})}
+	s.cmd.Stdout, s.cmd.Stderr = &s.stdout, &s.stderr
 	s.cmd.WaitDelay = 10 * time.Second // whoever is left holds our pipes open
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)

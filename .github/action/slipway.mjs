@@ -10,8 +10,9 @@ import path from "node:path";
 // Nothing that slipway starts may have it.
 const runnersOwn = ["ACTIONS_RUNTIME_TOKEN", "ACTIONS_RUNTIME_URL", "ACTIONS_RESULTS_URL", "ACTIONS_CACHE_URL", "ACTIONS_CACHE_SERVICE_V2"];
 
-// A cancelled job is killed 10 s after its SIGINT. By then slipway has to be gone.
-const patience = 6500; // milliseconds
+// A cancelled job gets SIGINT, and 7.5 s later the runner begins to kill. By then
+// slipway has cleaned up, or gives up, or is gone all the same.
+export const patience = { SIGTERM: 6000, SIGKILL: 7000 }; // milliseconds since the first signal
 
 /** main does what the inputs say and returns the exit code. */
 export async function main(env, home) {
@@ -122,19 +123,19 @@ async function get(url) {
 }
 
 /** run runs the binary and returns its exit code. Signals are forwarded; a second one makes slipway give up at once. */
-export function run(binary, args, env, limit = patience) {
+export function run(binary, args, env, limits = patience) {
   return new Promise((done, fail) => {
     const child = spawn(binary, args, { env, stdio: ["ignore", "inherit", "inherit"] });
-    let timer;
+    let timers;
     const forward = signal => {
       child.kill(signal);
-      timer ??= setTimeout(() => child.kill("SIGTERM"), limit);
+      timers ??= Object.entries(limits).map(([last, after]) => setTimeout(() => child.kill(last), after));
     };
     const signals = ["SIGINT", "SIGTERM"];
     for (const s of signals) process.on(s, forward);
     child.on("error", err => fail(new Error(`${binary} cannot be run: ${err.message}`)));
     child.on("close", (code, signal) => {
-      clearTimeout(timer);
+      timers?.forEach(clearTimeout);
       for (const s of signals) process.off(s, forward);
       done(code ?? 128 + (os.constants.signals[signal] ?? 0));
     });

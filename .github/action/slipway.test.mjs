@@ -6,7 +6,7 @@ import { chmodSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import os from "node:os";
 import path from "node:path";
-import { childEnv, find, main, run, split } from "./slipway.mjs";
+import { childEnv, find, main, patience, run, split } from "./slipway.mjs";
 
 const folder = () => mkdtempSync(path.join(os.tmpdir(), "slipway-action-"));
 
@@ -89,14 +89,19 @@ test("a version that is none says what was wanted", async () => {
   await assert.rejects(find("", { GITHUB_ACTION_REF: "main" }, folder()), /could not be built from source .*setup-go/);
 });
 
+test("all is over before the runner begins to kill, 7.5 s after SIGINT", () => {
+  assert.ok(patience.SIGTERM < patience.SIGKILL && patience.SIGKILL < 7500, JSON.stringify(patience));
+});
+
 for (const [what, text, code] of [
   ["is forwarded", `trap 'exit 130' INT; echo ready; while :; do sleep 0.05; done`, 130],
   ["is followed by SIGTERM when nothing happens", `trap '' INT; trap 'exit 143' TERM; echo ready; while :; do sleep 0.05; done`, 143],
+  ["is followed by SIGKILL when nothing helps", `trap '' INT TERM; echo ready; while :; do sleep 0.05; done`, 137],
 ]) {
   test(`SIGINT ${what}`, async () => {
     const binary = script(text + "\n");
     const here = new URL("./slipway.mjs", import.meta.url);
-    const node = spawn(process.execPath, ["--input-type=module", "-e", `import {run} from ${JSON.stringify(here.href)}; process.exitCode = await run(${JSON.stringify(binary)}, [], process.env, 300);`]);
+    const node = spawn(process.execPath, ["--input-type=module", "-e", `import {run} from ${JSON.stringify(here.href)}; process.exitCode = await run(${JSON.stringify(binary)}, [], process.env, {SIGTERM: 300, SIGKILL: 600});`]);
     node.stdout.once("data", () => node.kill("SIGINT"));
     assert.equal(await new Promise(done => node.on("close", done)), code);
   });
