@@ -14,8 +14,10 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -140,7 +142,9 @@ func TestJob(t *testing.T) {
 	cleanRoles(t, c, staging, "it-staging")
 	cleanRoles(t, c, production, "it-production")
 
-	first := job("staging").end(3*time.Minute).want(t, 0)
+	c.volume(t, builds, "it-staging-cache", as.home)
+
+	first := job("staging", "--cache", "1Gi").end(3*time.Minute).want(t, 0)
 	first.says(t, "tree pushed: ", "pushed  "+registry+"/web", "proven  1/1 pods run sha256:", "200, as wanted", "release pushed: ")
 	if got := c.accountsOf(t, staging, builds); got != "it-staging-builder it-staging-deployer" {
 		t.Errorf("accounts are %s", got)
@@ -148,6 +152,8 @@ func TestJob(t *testing.T) {
 	if rules := c.rulesOf(t, builds); len(rules) > 0 {
 		t.Errorf("where it builds, roles are %v", rules)
 	}
+	c.closed(t, builds, "it-staging-builder", "builder", "0.0.0.0/0 but 169.254.169.254/32 169.254.170.0/24, ::/0 but fd00:ec2::/32")
+	c.closed(t, staging, "it-staging-deployer", "deployer", "")
 	rules := c.rulesOf(t, staging)
 
 	// Another release, with another image, config of another name, and without an object.
@@ -155,7 +161,8 @@ func TestJob(t *testing.T) {
 	replaceIn(t, filepath.Join(dir, "deploy/kustomization.yaml"), "color=red", "color=blue")
 	replaceIn(t, filepath.Join(dir, "deploy/kustomization.yaml"), ", {name: old, options: {disableNameSuffixHash: true}, literals: [a=b]}", "")
 	commitAll(t, dir)
-	second := job("staging").end(3*time.Minute).want(t, 0)
+	second := job("staging", "--cache", "1Gi").end(3*time.Minute).want(t, 0)
+	second.says(t, "COPY busybox /bin/busybox  cached") // the claim has kept it
 	second.says(t, "ConfigMap "+staging+"/old  deleted", "proven  1/1 pods run sha256:")
 	if again := c.rulesOf(t, staging); fmt.Sprint(again) != fmt.Sprint(rules) {
 		t.Errorf("the rules were\n%v\nand are\n%v", rules, again)
@@ -176,6 +183,9 @@ func TestJob(t *testing.T) {
 	commitAll(t, dir)
 	red := job("staging").end(2*time.Minute).want(t, 7)
 	red.says(t, "crash-loop", "gone wrong", "failed, exit code 7: ")
+
+	// The commit that is proven can be asked for, whatever the tree is at.
+	job("staging", "--ref", "deployed:staging").end(2*time.Minute).want(t, 0).says(t, "proven  1/1 pods run sha256:"+strings.TrimPrefix(c.webDigest(t, production), "sha256:"))
 	replaceIn(t, filepath.Join(dir, "app/Dockerfile"), "RUN [\"/bin/busybox\", \"mkdir\"", "RUN [\"/bin/busybox\", \"nothing\"")
 	commitAll(t, dir)
 	broken := job("staging").end(2*time.Minute).want(t, 4)
@@ -431,6 +441,53 @@ func (c *cluster) webDigest(t *testing.T, ns string) string {
 	}
 	_, digest, _ := strings.Cut(pods.Items[0].Status.ContainerStatuses[0].ImageID, "@")
 	return digest
+}
+
+// volume is a folder on the node, for a claim that is yet to come: nothing makes volumes here.
+func (c *cluster) volume(t *testing.T, ns, claim, parent string) {
+	t.Helper()
+	dir, err := os.MkdirTemp(parent, "volume-")
+	if err == nil {
+		err = os.Chown(dir, 1000, 1000) // fsGroup is for volumes that somebody else made
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	volumes, kind := c.client.CoreV1().PersistentVolumes(), corev1.HostPathDirectory
+	pv := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: ns}, Spec: corev1.PersistentVolumeSpec{
+		Capacity: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}, AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+		ClaimRef:                      &corev1.ObjectReference{Namespace: ns, Name: claim},
+		PersistentVolumeReclaimPolicy: corev1.PersistentVolumeReclaimRetain,
+		PersistentVolumeSource:        corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: dir, Type: &kind}},
+	}}
+	if _, err := volumes.Create(t.Context(), pv, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	afterwards(t, func(ctx context.Context) error { return volumes.Delete(ctx, ns, metav1.DeleteOptions{}) })
+}
+
+// closed checks that a NetworkPolicy is about the pods of a part alone, lets nobody in, and where
+// it lets them reach; "" stands for no word about that. Whether a network obeys cannot be seen
+// here: this node's does not.
+func (c *cluster) closed(t *testing.T, ns, name, part, reach string) {
+	t.Helper()
+	p, err := c.client.NetworkingV1().NetworkPolicies(ns).Get(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var to []string
+	for _, rule := range p.Spec.Egress {
+		for _, peer := range rule.To {
+			to = append(to, peer.IPBlock.CIDR+" but "+strings.Join(peer.IPBlock.Except, " "))
+		}
+	}
+	if got := strings.Join(to, ", "); got != reach || len(p.Spec.Ingress) > 0 || !slices.Contains(p.Spec.PolicyTypes, networkingv1.PolicyTypeIngress) || slices.Contains(p.Spec.PolicyTypes, networkingv1.PolicyTypeEgress) != (reach != "") {
+		t.Errorf("%s says %+v", name, p.Spec)
+	}
+	pods, err := c.client.CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(&p.Spec.PodSelector)})
+	if err != nil || len(pods.Items) != 1 || pods.Items[0].Labels["slipway.dev/part"] != part {
+		t.Errorf("%s is about %d pods, want that of the %s: %v", name, len(pods.Items), part, err)
+	}
 }
 
 // currentContext is what the kubeconfig of a cluster calls it.

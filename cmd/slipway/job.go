@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -20,6 +21,7 @@ import (
 	"github.com/slipway-ci/slipway/deploy/rollout"
 	"github.com/slipway-ci/slipway/deploy/runner"
 	"github.com/slipway-ci/slipway/pipeline"
+	"github.com/slipway-ci/slipway/pipeline/facts"
 	"github.com/slipway-ci/slipway/stages"
 )
 
@@ -28,6 +30,8 @@ type jobCall struct {
 	spec       runner.Spec
 	apply      bool
 	source     string
+	ref        string // deployed:ENV
+	commit     string // which that is
 	repository string
 }
 
@@ -50,6 +54,7 @@ unless --source names another. With --schedule they are CronJobs.`,
 	f := c.Flags()
 	f.BoolVar(&j.apply, "apply", false, "submit what would be printed, follow it, and exit as the run does")
 	f.StringVar(&j.source, "source", "", "the tree: `GIT_URL#REF`, or one that --apply has pushed before (default: the working folder, which --apply pushes)")
+	f.StringVar(&j.ref, "ref", "", "of the source, or of the working folder's repository, the commit that an environment runs: `deployed:ENVIRONMENT`")
 	f.StringVar(&j.spec.Schedule, "schedule", "", "run again and again: `CRON` is as in \"0 4 * * *\"")
 	f.StringVar(&j.spec.Image, "image", "", "slipway's own image (default: that of this version)")
 	f.StringVar(&j.repository, "repository", "", "where the tree and what was built are handed over (default: that of release: in the file)")
@@ -103,6 +108,11 @@ func (a *app) settleJob(ctx context.Context, w *world, j *jobCall) error {
 	w.cluster.Context = cmp.Or(w.cluster.Context, env.Context)
 	if err := a.jobPlaces(w, j, env); err != nil {
 		return err
+	}
+	if j.ref != "" {
+		if err := a.settleRef(ctx, p, j); err != nil {
+			return err
+		}
 	}
 	a.survey.Namespace = j.spec.Namespace
 	plan, err := a.planFor(ctx, w, p, env, nil)
@@ -351,8 +361,21 @@ func (a *app) jobRights(ctx context.Context, w *world, s *runner.Spec) ([]deploy
 	return rights, nil
 }
 
-// pushTree puts the working folder into a registry, and returns where.
+// pushTree puts the working folder, or a commit of its repository, into a registry,
+// and returns where.
 func (a *app) pushTree(ctx context.Context, w *world, j *jobCall, top, repository string) (string, error) {
+	if j.commit != "" {
+		dir, err := os.MkdirTemp("", "slipway-tree-")
+		if err != nil {
+			return "", err
+		}
+		defer os.RemoveAll(dir)
+		clone := filepath.Join(dir, "tree")
+		if err := facts.Clone(ctx, top, j.commit, clone); err != nil {
+			return "", usagef("commit %s is not in %s: %w (fetch it, or name the repository that has it: --source GIT_URL)", short(j.commit), top, err)
+		}
+		top = clone
+	}
 	packed, err := a.packTree(ctx, top)
 	if err != nil {
 		return "", err
