@@ -6,10 +6,6 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, w
 import os from "node:os";
 import path from "node:path";
 
-// What the runner gives to JavaScript alone: it opens the cache of the repository.
-// Nothing that slipway starts may have it.
-const runnersOwn = ["ACTIONS_RUNTIME_TOKEN", "ACTIONS_RUNTIME_URL", "ACTIONS_RESULTS_URL", "ACTIONS_CACHE_URL", "ACTIONS_CACHE_SERVICE_V2"];
-
 // A cancelled job gets SIGINT, and 7.5 s later the runner begins to kill. By then
 // slipway has cleaned up, or gives up, or is gone all the same.
 export const patience = { SIGTERM: 6000, SIGKILL: 7000 }; // milliseconds since the first signal
@@ -25,9 +21,12 @@ export async function main(env, home) {
   return run(binary, args, childEnv(env));
 }
 
-/** childEnv is the environment without inputs and what is the runner's own. */
+/**
+ * childEnv is the environment without inputs. What the runner gives to JavaScript
+ * alone, and opens the cache of the repository, is for slipway, which hands it on to nothing.
+ */
 export function childEnv(env) {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("INPUT_") && !runnersOwn.includes(name)));
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("INPUT_")));
 }
 
 /** split returns the words of a line as a shell has them: quotes and backslashes, and nothing else. */

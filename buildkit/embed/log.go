@@ -10,6 +10,8 @@ import (
 	"strconv"
 
 	"github.com/sirupsen/logrus"
+
+	"github.com/slipway-ci/slipway/buildkit"
 )
 
 // redirectLogs sends what BuildKit and containerd log to ours. They have one
@@ -29,7 +31,7 @@ type lines struct{ log *slog.Logger }
 func (l lines) Write(p []byte) (int, error) {
 	for line := range bytes.Lines(p) {
 		if line = bytes.TrimSpace(line); len(line) > 0 {
-			l.log.Debug(string(line))
+			l.log.Debug(buildkit.Unsigned(string(line)))
 		}
 	}
 	return len(p), nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/containerd/containerd/v2/defaults"
 	"github.com/moby/buildkit/client"
+	bkconfig "github.com/moby/buildkit/cmd/buildkitd/config"
 	"github.com/moby/buildkit/control"
 	"github.com/moby/buildkit/frontend"
 	dockerfile "github.com/moby/buildkit/frontend/dockerfile/builder"
@@ -155,6 +156,7 @@ func (s *server) control(life context.Context) error {
 		ResolveCacheImporterFuncs: cacheImporters(sessions, s.work.ContentStore(), hosts),
 		// RUN has the host's network anyway. Who asks for it by name is asked by solve.
 		Entitlements:   append([]string{"network.host"}, s.cfg.Entitlements...),
+		HistoryConfig:  &bkconfig.HistoryConfig{MaxEntries: new(int64)}, // none: it would hold the tokens of caches
 		HistoryDB:      history,
 		CacheStore:     store,
 		LeaseManager:   s.work.LeaseManager(),

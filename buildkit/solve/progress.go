@@ -75,7 +75,7 @@ func (f *follower) observe(s *client.SolveStatus) {
 			Started:   timeOf(v.Started),
 			Completed: timeOf(v.Completed),
 			Cached:    v.Cached,
-			Error:     v.Error,
+			Error:     buildkit.Unsigned(v.Error),
 		})
 	}
 	for _, st := range s.Statuses {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"time"
 
 	"github.com/moby/buildkit/client"
 
@@ -44,37 +45,52 @@ func (b *Builder) cacheOptions(entries []buildkit.CacheEntry, warn func(error)) 
 }
 
 // github fills in where GitHub's cache is and the token for it, as far as the
-// environment says. It reports whether it does.
+// environment says. It reports whether it does. Where the second version of the
+// service is on, the first is not; it answers beside the results of jobs, which a
+// GitHub Enterprise Server has without it.
 //
-// See https://docs.docker.com/build/cache/backends/gha/.
+// See https://docs.docker.com/build/cache/backends/gha/ and
+// https://github.com/actions/toolkit/blob/main/packages/cache/src/internal/config.ts.
 func (b *Builder) github(attrs map[string]string) bool {
-	if b.Env == nil {
-		return false
+	env := b.Env
+	if env == nil {
+		env = func(string) (string, bool) { return "", false }
 	}
-	for attr, name := range map[string]string{"token": "ACTIONS_RUNTIME_TOKEN", "url": "ACTIONS_CACHE_URL", "url_v2": "ACTIONS_RESULTS_URL"} {
-		if text, ok := b.Env(name); ok && text != "" && attrs[attr] == "" {
+	set := func(attr, name string) {
+		if text, ok := env(name); ok && text != "" && attrs[attr] == "" {
 			attrs[attr] = text
 		}
+	}
+	set("token", "ACTIONS_RUNTIME_TOKEN")
+	second, _ := env("ACTIONS_CACHE_SERVICE_V2")
+	if set("url", "ACTIONS_CACHE_URL"); second != "" || attrs["url"] == "" {
+		set("url_v2", "ACTIONS_RESULTS_URL")
 	}
 	if attrs["url_v2"] != "" {
 		attrs["version"] = "2"
 	}
+	if attrs["timeout"] == "" { // until it has been asked again and again
+		attrs["timeout"] = githubTime.String()
+	}
 	return attrs["token"] != "" && attrs["url"]+attrs["url_v2"] != ""
 }
+
+// githubTime is how long a request is made again that GitHub has no time for.
+const githubTime = time.Minute
 
 // cacheLeftOut begins the warning that a cache has failed.
 const cacheLeftOut = "the cache was left out: "
 
 // cacheVertex finds the vertexes that speak with a cache. The build goes on when
 // they fail.
-var cacheVertex = regexp.MustCompile(`^(exporting cache to|importing cache manifest from) `)
+var cacheVertex = regexp.MustCompile(`^(exporting cache to|exporting to GitHub Actions Cache|importing cache manifest from)\b`)
 
 // cacheFault is the warning that a cache has failed, or nil.
 func cacheFault(v *client.Vertex) *buildkit.Warning {
 	if v.Error == "" || !cacheVertex.MatchString(v.Name) {
 		return nil
 	}
-	return &buildkit.Warning{Text: cacheLeftOut + v.Name + ": " + v.Error}
+	return &buildkit.Warning{Text: cacheLeftOut + v.Name + ": " + buildkit.Unsigned(v.Error)}
 }
 
 // cacheSetup finds the errors of caches that BuildKit could not even make out, in

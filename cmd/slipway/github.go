@@ -16,6 +16,25 @@ import (
 	"github.com/slipway-ci/slipway/pipeline/page"
 )
 
+// runnersOwn returns what looks up our environment. What GitHub's runner gives to
+// actions alone, and opens the cache of the repository, is taken out of the
+// process: nothing that it starts shall have it.
+func runnersOwn() func(name string) (string, bool) {
+	own := map[string]string{}
+	for _, name := range []string{"ACTIONS_RUNTIME_TOKEN", "ACTIONS_RUNTIME_URL", "ACTIONS_RESULTS_URL", "ACTIONS_CACHE_URL"} {
+		if text, ok := os.LookupEnv(name); ok {
+			own[name] = text
+			_ = os.Unsetenv(name) // of a name that is one it cannot fail
+		}
+	}
+	return func(name string) (string, bool) {
+		if text, ok := own[name]; ok {
+			return text, true
+		}
+		return os.LookupEnv(name)
+	}
+}
+
 // beside returns what collects annotations.
 func (a *app) beside() *github.Annotations {
 	if a.notices == nil {

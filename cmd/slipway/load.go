@@ -184,6 +184,9 @@ func (a *app) scope(ctx context.Context, p *pipeline.Pipeline, env pipeline.Envi
 		return pipeline.Scope{}, err
 	}
 	a.secrets = p.Secrets(vars)
+	if token, _ := a.env("ACTIONS_RUNTIME_TOKEN"); token != "" {
+		a.secrets = append(a.secrets, token)
+	}
 	for _, s := range a.secrets {
 		if len(s) < report.Shortest {
 			fmt.Fprintf(a.stderr, "warning: a secret has less than %d characters: it is not hidden in logs\n", report.Shortest)

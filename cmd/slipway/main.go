@@ -24,7 +24,7 @@ func main() {
 		<-signals // asked twice: leave what is left to the next run's sweep
 		os.Exit(interrupted{got}.code())
 	}()
-	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, env: os.LookupEnv}
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, env: runnersOwn()}
 	os.Exit(a.main(ctx, os.Args[1:]))
 }
 
