@@ -17,7 +17,7 @@ PACKAGES := git gcc libc6-dev pkg-config libseccomp-dev uidmap busybox-static $(
 export CGO_ENABLED := 0
 export GOFLAGS := -trimpath
 
-.PHONY: action browser node default fmt vet lint unit race fuzz bench bench-gate golden e2e mutate cross test build runc deps demo demo-down deps-foreign release image clean
+.PHONY: action browser node default fmt vet lint unit race fuzz bench bench-gate golden e2e docker mutate cross test build runc deps demo demo-down deps-foreign release image clean
 
 default: vet lint unit build
 
@@ -91,6 +91,10 @@ cross: ## all but the solver of our own works on macOS and Windows, too: the com
 
 e2e: build bin/slipway-cluster bin/act node
 	$(E2E) -C e2e test $(E2EFLAGS) -count=1 -timeout 30m .
+
+docker: deps runc ## loads into a real Docker, and builds with it
+	@command -v dockerd >/dev/null || { echo "installing, to test: docker.io"; $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends docker.io; }
+	go test -count=1 -v -run '^TestDocker$$' ./cmd/slipway
 
 mutate: build bin/slipway-cluster ## without each rule of a verdict and each guard of a deploy, some scenario fails; half an hour
 	$(E2E) -C e2e run $(E2EFLAGS) ./mutate

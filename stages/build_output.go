@@ -23,8 +23,9 @@ type Exporter interface {
 	Archive(ctx context.Context, img buildkit.Image, name string, w io.Writer) error
 	// Files writes the image's file system as a tar.
 	Files(ctx context.Context, img buildkit.Image, w io.Writer, watch func(buildkit.Progress)) error
-	// Loaded reports whether this machine's engine has an image of that name.
-	Loaded(ctx context.Context, name string) (bool, error)
+	// Loaded returns the id of the image that has the name in this machine's
+	// engine; empty means that there is none.
+	Loaded(ctx context.Context, name string) (string, error)
 	// Load gives an archive to this machine's engine.
 	Load(ctx context.Context, archive io.Reader) error
 }
@@ -101,8 +102,12 @@ func (o *output) current(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	if o.loads() {
-		there, err := o.tools.Exporter.Loaded(ctx, o.keyed())
-		return there, err
+		want, err := o.tools.Exporter.Loaded(ctx, o.keyed())
+		if err != nil || want == "" {
+			return false, err
+		}
+		got, err := o.tools.Exporter.Loaded(ctx, o.name) // somebody may have given the name to another
+		return got == want, err
 	}
 	mark, err := o.mark()
 	if errors.Is(err, fs.ErrNotExist) {

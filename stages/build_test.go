@@ -137,6 +137,12 @@ func TestOutput(t *testing.T) {
 	if n := f.plan().Effects(); n != 0 {
 		t.Errorf("%d effects are left:\n%s", n, text(t, f.plan()))
 	}
+	if err := f.world.Load(t.Context(), strings.NewReader("web:dev sha256:other")); err != nil {
+		t.Fatal(err)
+	}
+	if n := f.plan().Effects(); n != 2 {
+		t.Errorf("the name went to another image, and there are %d effects:\n%s", n, text(t, f.plan()))
+	}
 	if err := os.Remove(filepath.Join(f.dir, "out/web.tar")); err != nil {
 		t.Fatal(err)
 	}

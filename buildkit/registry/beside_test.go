@@ -235,7 +235,9 @@ func TestEngine(t *testing.T) {
 			if loaded = string(text); loaded == "bad" {
 				fmt.Fprintln(w, `{"error":"no image in it"}`)
 			}
-		case r.URL.Path != "/images/shop/web:1/json":
+		case r.URL.Path == "/images/shop/web:1/json":
+			fmt.Fprintln(w, `{"Id":"sha256:1"}`)
+		default:
 			http.NotFound(w, r)
 		}
 	})}
@@ -249,9 +251,9 @@ func TestEngine(t *testing.T) {
 	if err := e.Load(t.Context(), strings.NewReader("bad")); !errors.As(err, &host) || !strings.Contains(err.Error(), "no image in it") {
 		t.Errorf("error: %v", err)
 	}
-	for name, want := range map[string]bool{"shop/web:1": true, "shop/web:2": false} {
+	for name, want := range map[string]string{"shop/web:1": "sha256:1", "shop/web:2": ""} {
 		if got, err := e.Loaded(t.Context(), name); got != want || err != nil {
-			t.Errorf("%s: %v, %v", name, got, err)
+			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
 	if _, err := (&Engine{Host: "unix:///nowhere.sock"}).Loaded(t.Context(), "x:1"); !errors.As(err, &host) {

@@ -22,20 +22,24 @@ type Engine struct {
 	Host string // unix:///path or tcp://host:port; empty means unix:///var/run/docker.sock
 }
 
-// Loaded reports whether the engine has an image of that name.
-func (e *Engine) Loaded(ctx context.Context, name string) (bool, error) {
+// Loaded returns the id of the image of that name; empty means that there is none.
+func (e *Engine) Loaded(ctx context.Context, name string) (string, error) {
 	resp, err := e.do(ctx, http.MethodGet, "/images/"+name+"/json", nil)
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	defer resp.Body.Close()
 	switch resp.StatusCode {
 	case http.StatusOK:
-		return true, nil
+		var image struct{ ID string }
+		if err := json.NewDecoder(resp.Body).Decode(&image); err != nil {
+			return "", e.fault(err)
+		}
+		return image.ID, nil
 	case http.StatusNotFound:
-		return false, nil
+		return "", nil
 	}
-	return false, e.fault(fmt.Errorf("%s", resp.Status))
+	return "", e.fault(fmt.Errorf("%s", resp.Status))
 }
 
 // Load gives the engine an archive.

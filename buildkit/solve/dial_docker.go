@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/docker/cli/cli/config"
@@ -55,40 +56,67 @@ func dialDocker(ctx context.Context) (net.Conn, error) {
 		return nil, fail(err)
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	upgraded, err := hijack(conn)
+	upgraded, err := hijack(&buffered{conn, bufio.NewReader(conn)}, host)
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
 		conn.Close()
+		if _, said := errors.AsType[*buildkit.HostError](err); said {
+			return nil, err
+		}
 		return nil, fail(err)
 	}
 	return upgraded, nil
 }
 
-// hijack asks Docker to let a connection be one to its BuildKit.
+// hijack asks Docker to let a connection be one to its BuildKit, if that can hand
+// out what it builds.
 //
 // See https://docs.docker.com/reference/api/engine/.
-func hijack(conn net.Conn) (net.Conn, error) {
-	req, err := http.NewRequest(http.MethodPost, "http://docker/grpc", nil) //nolint:noctx // the connection ends with the context
+func hijack(conn *buffered, host string) (net.Conn, error) {
+	resp, err := conn.ask(http.MethodGet, "/info", nil)
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Connection", "Upgrade")
-	req.Header.Set("Upgrade", "h2c")
-	if err := req.Write(conn); err != nil {
-		return nil, err
+	var info struct {
+		ServerVersion, Driver string
+		DriverStatus          [][2]string
 	}
-	r := bufio.NewReader(conn)
-	resp, err := http.ReadResponse(r, req)
+	err = json.NewDecoder(resp.Body).Decode(&info)
+	resp.Body.Close() // reads the rest
 	if err != nil {
+		return nil, fmt.Errorf("GET /info: %s: %w", resp.Status, err)
+	}
+	if !slices.Contains(info.DriverStatus, [2]string{"driver-type", "io.containerd.snapshotter.v1"}) {
+		return nil, &buildkit.HostError{
+			What: fmt.Sprintf("Docker %s at %s hands out nothing that it builds: it keeps images in a store of its own, %s", info.ServerVersion, host, info.Driver),
+			Cure: `let it use containerd's, which is the default since Docker 29: "features": {"containerd-snapshotter": true} in its daemon.json; or build without --builder docker`,
+		}
+	}
+	if resp, err = conn.ask(http.MethodPost, "/grpc", http.Header{"Connection": {"Upgrade"}, "Upgrade": {"h2c"}}); err != nil {
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		resp.Body.Close()
 		return nil, errors.New("it has no BuildKit: " + resp.Status)
 	}
-	return &buffered{conn, r}, nil
+	return conn, nil
+}
+
+// ask sends a request and reads the head of the answer.
+func (b *buffered) ask(method, path string, header http.Header) (*http.Response, error) {
+	req, err := http.NewRequest(method, "http://docker"+path, nil) //nolint:noctx // the connection ends with the context
+	if err != nil {
+		return nil, err
+	}
+	if header != nil {
+		req.Header = header
+	}
+	if err := req.Write(b); err != nil {
+		return nil, err
+	}
+	return http.ReadResponse(b.r, req)
 }
 
 // buffered is a connection of which something was read ahead.

@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -161,18 +162,28 @@ func TestDialDocker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer := "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+	answers := map[string]string{
+		"GET /info":  `{"ServerVersion": "29.1.0", "Driver": "overlayfs", "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]}`,
+		"POST /grpc": "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+	}
 	forward(t, lis, func(c net.Conn) (net.Conn, error) {
 		r := bufio.NewReader(c)
-		req, err := http.ReadRequest(r)
-		if err != nil {
-			return c, err
+		for {
+			req, err := http.ReadRequest(r)
+			if err != nil {
+				return c, err
+			}
+			asked := req.Method + " " + req.URL.Path
+			text := answers[asked]
+			if asked == "GET /info" {
+				text = fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
+			} else if req.Header.Get("Upgrade") != "h2c" {
+				t.Errorf("asked for %s %v", asked, req.Header)
+			}
+			if _, err = io.WriteString(c, text); err != nil || asked != "GET /info" {
+				return c, err
+			}
 		}
-		if req.Method != http.MethodPost || req.URL.Path != "/grpc" || req.Header.Get("Upgrade") != "h2c" {
-			t.Errorf("asked for %s %s %v", req.Method, req.URL, req.Header)
-		}
-		_, err = io.WriteString(c, answer)
-		return c, err
 	})
 	t.Setenv("DOCKER_HOST", "unix://"+sock)
 	dial, err := solve.Dial("docker", solve.Certificate{})
@@ -182,9 +193,13 @@ func TestDialDocker(t *testing.T) {
 	b := &solve.Builder{Dial: dial, Auth: nobody}
 	build(t, b, buildkit.Spec{Context: folder(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY . /\n"})})
 	b.Close()
-	answer = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+	answers["POST /grpc"] = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 	if _, err := dial(t.Context()); err == nil || !strings.Contains(err.Error(), "no BuildKit") {
 		t.Errorf("a Docker without it: %v", err)
+	}
+	answers["GET /info"] = `{"ServerVersion": "20.10.24", "Driver": "overlay2", "DriverStatus": [["Backing Filesystem", "extfs"]]}`
+	if _, err := dial(t.Context()); err == nil || !strings.Contains(err.Error(), "Docker 20.10.24 at unix://"+sock) || !strings.Contains(err.Error(), "containerd-snapshotter") {
+		t.Errorf("a Docker that keeps images to itself: %v", err)
 	}
 }
 
