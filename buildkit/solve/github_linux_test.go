@@ -227,7 +227,7 @@ func TestGitHubCache(t *testing.T) {
 				t.Fatalf("log: %q", r.log())
 			}
 			secret(t, g, state, r)
-			if (slices.Contains(g.asked, "caches")) != (version == 1) || slices.Contains(g.asked, "CreateCacheEntry") != (version == 2) {
+			if slices.Contains(g.asked, "caches") != (version == 1) || slices.Contains(g.asked, "CreateCacheEntry") != (version == 2) {
 				t.Errorf("the service was asked for %v", g.asked)
 			}
 			got, r := build(t, on(t.TempDir()), spec)
