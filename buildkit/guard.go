@@ -87,5 +87,5 @@ func refuseLinkLocal(_ context.Context, _, address string, _ syscall.RawConn) er
 }
 
 func refused(address string) RefusedError {
-	return RefusedError("it leads to " + address + ", where a registry must not send us")
+	return RefusedError("it leads to " + address + ", where no server may send us")
 }

@@ -99,6 +99,9 @@ func startServer(ctx context.Context, cfg config) (_ *server, err error) {
 	if s.work, err = newWorker(life, cfg, s.disk, s.runs); err != nil {
 		return nil, err
 	}
+	if err := guardDownloads(s.work, cfg.Patience); err != nil {
+		return nil, err
+	}
 	if err := s.control(life); err != nil {
 		return nil, err
 	}

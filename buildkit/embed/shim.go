@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,6 +16,9 @@ import (
 
 // shimName is what this binary is called where it stands before runc.
 const shimName = "slipway-runc"
+
+// notStarted is what runc says first of a command that it cannot start.
+const notStarted = "runc run failed: unable to start container process: "
 
 // installShim puts this binary before runc and returns the path to call. It is
 // needed where a user namespace has one id: BuildKit gives terminals to the group
@@ -44,15 +48,15 @@ func installShim(root, runc string) (string, error) {
 func shim(args []string) error {
 	if i := slices.Index(args, "--bundle"); i > 0 && i+1 < len(args) {
 		if err := mendBundle(filepath.Join(args[i+1], "config.json")); err != nil {
-			return err
+			return fmt.Errorf("%s%w", notStarted, err)
 		}
 	}
 	runc := filepath.Join(filepath.Dir(args[0]), "runc")
 	return syscall.Exec(runc, append([]string{"runc"}, args[1:]...), os.Environ())
 }
 
-// mendBundle takes the group of terminals out of a runtime spec. All that we do
-// not know of the spec stays as it is.
+// mendBundle takes the group of terminals out of a runtime spec, and refuses one of
+// a user who does not exist here. All that we do not know of the spec stays as it is.
 func mendBundle(path string) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -63,6 +67,13 @@ func mendBundle(path string) error {
 	var spec map[string]any
 	if err := dec.Decode(&spec); err != nil {
 		return err
+	}
+	process, _ := spec["process"].(map[string]any)
+	user, _ := process["user"].(map[string]any)
+	for _, id := range []string{"uid", "gid"} {
+		if n, ok := user[id].(json.Number); ok && n != "0" {
+			return fmt.Errorf("%s %s is not mapped here, only root's is (USER 0, or user: \"0\" of exec; slipway doctor says what gives more ids)", id, n)
+		}
 	}
 	mounts, _ := spec["mounts"].([]any)
 	for _, m := range mounts {

@@ -28,6 +28,11 @@ func ids(m Machine) (Finding, bool) {
 		return Finding{name, Limits, "this user namespace has one id: images can have files of root alone", "start it with more ids, such as podman unshare"}, true
 	case !m.plain():
 		return Finding{}, false
+	case m.Pod != nil && !m.mapsMany():
+		return Finding{
+			name, Limits, "one id is mapped, root's: images can have files of root alone, and chown, and RUN or exec as another USER, fail",
+			`USER 0 before RUN, and user: "0" of exec; for more ids, an image with newuidmap and with uid ` + fmt.Sprint(m.UID) + " in /etc/subuid and /etc/subgid, and securityContext.allowPrivilegeEscalation: true with capabilities.add: [SETUID, SETGID]",
+		}, true
 	case m.SubUID == 0 || m.SubGID == 0:
 		f := "/etc/subuid"
 		if m.SubUID > 0 {
@@ -40,9 +45,17 @@ func ids(m Machine) (Finding, bool) {
 	return works(name, "%s is lent %d user and %d group ids", who, m.SubUID, m.SubGID)
 }
 
+// mapsMany reports whether a plain user's images can have the files of many users.
+func (m Machine) mapsMany() bool {
+	return m.SubUID > 0 && m.SubGID > 0 && m.NewUIDMap.mapping() && m.NewGIDMap.mapping() && !m.NoNewPrivs
+}
+
+// mapping reports whether a tool may map ids that are not its caller's.
+func (t Tool) mapping() bool { return t.Path != "" && (t.SetUID || t.Caps) && !t.NoSUID }
+
 func mapTools(m Machine) (Finding, bool) {
 	const name = "newuidmap"
-	if !m.plain() {
+	if !m.plain() || m.Pod != nil && !m.mapsMany() { // ids says it all
 		return Finding{}, false
 	}
 	tools := []struct {

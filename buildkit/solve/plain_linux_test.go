@@ -52,7 +52,7 @@ func TestPlainUser(t *testing.T) {
 	const ids, some, most = "nobody:200000:65536\n", "TestPrintDigest|TestBuild|TestExec", "TestUnpushedContext|TestCancel.*|TestSecrets|TestKilled|TestRunsAtOnce"
 	for _, u := range []user{
 		{name: "many ids", ids: ids, tests: some + "|" + most},
-		{name: "one id", tests: some + "|" + most},
+		{name: "one id", tests: some + "|" + most + "|TestOneID"},
 		{name: "newuidmap may do nothing", ids: ids, start: `exec setpriv --no-new-privs "$@"`, tests: "TestPrintDigest"},
 		{name: "root of a namespace", start: `exec unshare --user --map-root-user "$@"`, tests: some + "|TestKilled"},
 		{name: "parts of proc are hidden, as in a pod", before: "mount --bind /dev/null /proc/version", tests: some + "|TestKilled"},
@@ -84,6 +84,26 @@ func TestHostError(t *testing.T) {
 	var host *buildkit.HostError
 	if !errors.As(err, &host) || !strings.Contains(host.Cure, "max_user_namespaces") {
 		t.Errorf("error: %v", err)
+	}
+}
+
+// Where one id is mapped, no other user can be, and it is said what to do.
+func TestOneID(t *testing.T) {
+	b := newBuilder(t)
+	if _, err := b.Build(t.Context(), buildkit.Spec{Context: shellFolder(t, "RUN mkdir /x && chown 7 /x\n", nil)}, nil); err == nil {
+		t.Skip("is run by TestPlainUser")
+	}
+	const want = "uid 1000 is not mapped here, only root's is (USER 0"
+	_, err := b.Build(t.Context(), buildkit.Spec{Context: shellFolder(t, "USER 1000\nRUN true\n", nil)}, nil)
+	var failed *buildkit.SolveError
+	if !errors.As(err, &failed) || !strings.Contains(strings.Join(failed.Log, "\n"), want) {
+		t.Errorf("RUN: %v", err)
+	}
+	img, _ := build(t, b, buildkit.Spec{Context: shellFolder(t, "", nil)})
+	err = b.Exec(t.Context(), buildkit.Command{Image: img, Args: []string{"true"}, User: "1000"}, nil)
+	var exit *buildkit.ExitError
+	if !errors.As(err, &exit) || exit.Code != 127 || !strings.Contains(strings.Join(exit.Log, "\n"), want) {
+		t.Errorf("exec: %v", err)
 	}
 }
 

@@ -34,12 +34,12 @@ func TestLeadAstray(t *testing.T) {
 	}{
 		{"token service", false, func(string) http.HandlerFunc {
 			return func(w http.ResponseWriter, _ *http.Request) { challenge(w, linkLocal+"token") }
-		}, "must not send us"},
+		}, "no server may send us"},
 		{"token service that wants a password", true, func(string) http.HandlerFunc {
 			return func(w http.ResponseWriter, _ *http.Request) {
 				challenge(w, strings.Replace(linkLocal, "http", "https", 1)+"token")
 			}
-		}, "must not send us"},
+		}, "no server may send us"},
 		{"token service that redirects", false, func(self string) http.HandlerFunc {
 			return func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/token" {
@@ -48,7 +48,7 @@ func TestLeadAstray(t *testing.T) {
 				}
 				challenge(w, self+"/token")
 			}
-		}, "must not send us"},
+		}, "no server may send us"},
 		{"token service that redirects a password", true, func(self string) http.HandlerFunc {
 			return func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/token" {
@@ -65,7 +65,7 @@ func TestLeadAstray(t *testing.T) {
 			return func(w http.ResponseWriter, r *http.Request) {
 				http.Redirect(w, r, linkLocal, http.StatusTemporaryRedirect)
 			}
-		}, "must not send us"},
+		}, "no server may send us"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
