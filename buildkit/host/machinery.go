@@ -3,7 +3,8 @@ package host
 import (
 	"fmt"
 	"path/filepath"
-	"strings"
+
+	"github.com/slipway-ci/slipway/buildkit"
 )
 
 // Sizes below which a build runs out of space soon.
@@ -139,7 +140,7 @@ func git(m Machine) (Finding, bool) {
 func disk(m Machine) (Finding, bool) {
 	const name = "disk"
 	d := m.State
-	said := fmt.Sprintf("%s has %s free of %s", d.Dir, Bytes(d.Free), Bytes(d.Total))
+	said := fmt.Sprintf("%s has %s free of %s", d.Dir, buildkit.Bytes(d.Free), buildkit.Bytes(d.Total))
 	prune := "slipway cache prune --all, or --state with a folder on another disk"
 	switch {
 	case !m.linux():
@@ -168,17 +169,4 @@ func trial(m Machine) (Finding, bool) {
 		return Finding{name, Fails, m.Trial.Err, m.Trial.Cure}, true
 	}
 	return works(name, "a command ran in a container")
-}
-
-// Bytes writes a size for people, in powers of 1024.
-func Bytes(n int64) string {
-	const units = "KMGTPE"
-	if n < 1024 {
-		return fmt.Sprintf("%d B", n)
-	}
-	f, unit := float64(n)/1024, 0
-	for f >= 1024 && unit < len(units)-1 {
-		f, unit = f/1024, unit+1
-	}
-	return strings.TrimSuffix(fmt.Sprintf("%.1f", f), ".0") + " " + units[unit:unit+1] + "iB"
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"path"
 	"strings"
+	"syscall"
 
 	"github.com/slipway-ci/slipway/buildkit"
 )
@@ -113,6 +114,9 @@ func (a *archive) blob(d descriptor) error {
 	}
 	if _, err = io.Copy(a.tar, r); errors.Is(err, tar.ErrWriteTooLong) {
 		err = fmt.Errorf("%w: %s", errDigest, d.Digest)
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		err = fmt.Errorf("a blob of %s: %w", buildkit.Bytes(d.Size), err)
 	}
 	return err
 }

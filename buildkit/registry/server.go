@@ -15,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/slipway-ci/slipway/buildkit"
 )
 
 // A Server is a registry over a folder, as the OCI distribution specification
@@ -97,7 +99,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	said, ok := errors.AsType[*refusal](err)
 	if !ok {
 		s.Log.ErrorContext(r.Context(), "registry: request", "method", r.Method, "path", r.URL.Path, "err", err)
-		said = s.broken(err)
+		said = s.broken(err, r.ContentLength)
 	}
 	type detail struct {
 		Code    string `json:"code"`
@@ -107,14 +109,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // broken says what is wrong with the folder. Who sends more has no better luck soon
-// where it is full.
-func (s *Server) broken(err error) *refusal {
+// where it is full. Less than zero was sent where that is not known.
+func (s *Server) broken(err error, sent int64) *refusal {
 	if !errors.Is(err, syscall.ENOSPC) {
 		return &refusal{http.StatusInternalServerError, "UNKNOWN", "the registry's folder: " + err.Error()}
 	}
 	text := "the registry's disk is full"
 	if s.Space != nil {
 		text += ": " + s.Space()
+	}
+	if sent > 0 {
+		text += ", and " + buildkit.Bytes(sent) + " were sent"
 	}
 	return &refusal{http.StatusInsufficientStorage, "UNKNOWN", text}
 }

@@ -69,7 +69,7 @@ func (b *Builder) Build(ctx context.Context, spec buildkit.Spec, watch func(buil
 		f.wait()
 	}
 	if err != nil {
-		return buildkit.Image{}, f.explain(ctx, err)
+		return buildkit.Image{}, src.sized(f.explain(ctx, err))
 	}
 	img, err := imageOf(res)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/moby/patternmatcher/ignorefile"
 
@@ -94,6 +95,16 @@ func (s *sources) trees() map[string]*tree {
 
 // mountOf returns the name under which a named context is sent.
 func mountOf(name string) string { return "context " + name }
+
+// sized says how much was to be sent if that found a disk full.
+func (s *sources) sized(err error) error {
+	e, ok := errors.AsType[*buildkit.SolveError](err)
+	if !ok || !strings.HasPrefix(e.Vertex, "[internal] load build context") || !strings.HasSuffix(e.Err.Error(), "no space left on device") {
+		return err
+	}
+	e.Err = fmt.Errorf("the context has %s: %w", buildkit.Bytes(s.context.size()), e.Err)
+	return e
+}
 
 // ignoreRules returns the lines of the ignore file that counts.
 func ignoreRules(spec buildkit.Spec) ([]string, error) {

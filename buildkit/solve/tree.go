@@ -230,6 +230,14 @@ func (t *tree) seal() {
 	t.digest = hex.EncodeToString(h.Sum(nil))
 }
 
+// size is how many bytes the files have.
+func (t *tree) size() (n int64) {
+	for _, f := range t.files {
+		n += f.stat.Size
+	}
+	return n
+}
+
 // Walk calls fn for target and all that is in it, as filepath.WalkDir does.
 func (t *tree) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) error {
 	const sep = string(filepath.Separator)

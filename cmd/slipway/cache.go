@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slipway-ci/slipway/buildkit"
 	"github.com/slipway-ci/slipway/buildkit/host"
 	"github.com/slipway-ci/slipway/buildkit/solve"
 )
@@ -40,7 +41,7 @@ func (a *app) cacheUsage() *cobra.Command {
 				u, err := m.Usage(c.Context())
 				return cached{Builder: m.Name, Records: u.Records, Bytes: u.Bytes, Reclaimable: u.Reclaimable}, err
 			}, func(u cached) string {
-				return fmt.Sprintf("%s: %s in %d records, %s of it not in use", u.Builder, host.Bytes(u.Bytes), u.Records, host.Bytes(u.Reclaimable))
+				return fmt.Sprintf("%s: %s in %d records, %s of it not in use", u.Builder, buildkit.Bytes(u.Bytes), u.Records, buildkit.Bytes(u.Reclaimable))
 			})
 		},
 	}
@@ -64,7 +65,7 @@ follow from the size of the disk.`,
 				u, err := m.Prune(c.Context(), limit)
 				return cached{Builder: m.Name, Records: u.Records, Bytes: u.Bytes}, err
 			}, func(u cached) string {
-				return fmt.Sprintf("%s: removed %s in %d records", u.Builder, host.Bytes(u.Bytes), u.Records)
+				return fmt.Sprintf("%s: removed %s in %d records", u.Builder, buildkit.Bytes(u.Bytes), u.Records)
 			})
 		},
 	}
@@ -102,7 +103,7 @@ func (a *app) eachCache(ask func(*solve.Member) (cached, error), line func(cache
 	for _, u := range all {
 		text := line(u)
 		if u.Free > 0 {
-			text += fmt.Sprintf("; the disk has %s free", host.Bytes(u.Free))
+			text += fmt.Sprintf("; the disk has %s free", buildkit.Bytes(u.Free))
 		}
 		if _, err := fmt.Fprintln(a.stdout, text); err != nil {
 			return err

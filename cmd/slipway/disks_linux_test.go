@@ -30,13 +30,13 @@ func TestDisksFull(t *testing.T) {
 		code           string
 		says           []string
 	}{
-		{"archive", "out", "      output: [{type: oci, path: out/app.tar}]\n", "1", []string{"no space left on device", "out has ", " free of 1 MiB"}},
+		{"archive", "out", "      output: [{type: oci, path: out/app.tar}]\n", "1", []string{"a blob of 4 MiB: ", "no space left on device", "out has ", " free of 1 MiB"}},
 		{"folder", "out", "      output: [{type: folder, path: out/app}]\n", "1", []string{"no space left on device", "out has ", " free of 1 MiB"}},
 		{"tar", "out", "      output: [{type: tar, path: out/app.tar}]\n", "1", []string{"no space left on device", "out has ", " free of 1 MiB"}},
 		{"record", ".slipway", "      output: [{type: oci, path: out/app.tar}]\n", "0", []string{"no space left on device", ".slipway has 0 B free of 1 MiB"}},
 		{"cache", "cache", "      output: [{type: oci, path: out/app.tar}]\n      cache: {to: [{type: local, path: cache}]}\n", "0", []string{"no space left on device", " free of 1 MiB"}},
 		{"temporary", "tmp", "      output: [{type: oci, path: out/app.tar}]\n", "0", nil},
-		{"registry", "registry", "      push: {repository: \"${{ vars.registry }}/app\", tags: [v1]}\n", "5", []string{"registry's disk is full: ", " free of 1 MiB"}},
+		{"registry", "registry", "      push: {repository: \"${{ vars.registry }}/app\", tags: [v1]}\n", "5", []string{"registry's disk is full: ", " free of 1 MiB, and 4 MiB were sent"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/slipway-ci/slipway/buildkit/host"
+	"github.com/slipway-ci/slipway/buildkit"
 	"github.com/slipway-ci/slipway/buildkit/registry"
 )
 
@@ -29,7 +29,7 @@ func (a *app) registry() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.serve(c.Context(), addr, &registry.Server{Dir: dir, Log: a.log(), Space: func() string {
 				if d, ok := diskOf(dir); ok {
-					return fmt.Sprintf("%s free of %s", host.Bytes(d.Free), host.Bytes(d.Total))
+					return fmt.Sprintf("%s free of %s", buildkit.Bytes(d.Free), buildkit.Bytes(d.Total))
 				}
 				return ""
 			}})

@@ -37,7 +37,7 @@ func (a *app) space(err error) string {
 	cure := "make room there"
 	var said []string
 	for _, d := range disks {
-		text := fmt.Sprintf("%s has %s free of %s", d.Dir, host.Bytes(d.Free), host.Bytes(d.Total))
+		text := fmt.Sprintf("%s has %s free of %s", d.Dir, buildkit.Bytes(d.Free), buildkit.Bytes(d.Total))
 		if d.Inodes > 0 && d.FreeInodes == 0 {
 			text = fmt.Sprintf("%s has room for no more files, of %d", d.Dir, d.Inodes)
 		}

@@ -68,7 +68,7 @@ slipway cache prune --all --state "$1" || exit 1
 rm "$1/fill"
 slipway run --only ok --state "$1" || exit 1
 slipway cache du --state "$1"`)
-	for _, want := range []string{"no space left on device", "EXIT 1", " free of 48 MiB", "slipway cache prune"} {
+	for _, want := range []string{"the context has 65.9 MiB: ", "no space left on device", "EXIT 1", " free of 48 MiB", "slipway cache prune"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("it does not say %q", want)
 		}
