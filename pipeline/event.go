@@ -14,7 +14,7 @@ type Event struct {
 	Task    string        `json:"task,omitempty"`   // part of a step: a vertex, an object, an output
 	Text    string        `json:"text,omitempty"`   // one line, without its newline
 	Done    int64         `json:"done,omitempty"`   // bytes, or attempts
-	Total   int64         `json:"total,omitempty"`  // zero while unknown
+	Total   int64         `json:"total,omitempty"`  // zero while unknown; of the start of a run, its steps
 	Status  Status        `json:"status,omitempty"` // how it ended
 	Elapsed time.Duration `json:"elapsed,omitempty"`
 	Code    string        `json:"code,omitempty"` // of a verdict or an error

@@ -62,6 +62,7 @@ var libraries = map[string]string{
 	"k8s.io/client-go":                       "deploy/kube deploy/rollout",
 	"go.opentelemetry.io":                    "pipeline/trace",
 	"github.com/spf13/cobra":                 "cmd/slipway",
+	"github.com/rivo/uniseg":                 "pipeline/report",
 }
 
 // TestImports reads the sources itself rather than asking "go list", so that

@@ -89,6 +89,7 @@ func (a *app) runPlan(ctx context.Context, make func(context.Context, *world) (*
 	}
 	a.handToGitHub(rec)
 	a.conclude(plan, rec)
+	rec.report.FirstLast(err)
 	return err
 }
 
@@ -108,7 +109,7 @@ func (a *app) sink() (pipeline.Sink, error) {
 	mode := a.flags.progress
 	if mode == "auto" || mode == "" {
 		mode = "plain"
-		if f, ok := a.stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		if a.onTerminal() {
 			mode = "tty"
 		}
 		if a.onGitHub() {
@@ -125,18 +126,32 @@ func (a *app) sink() (pipeline.Sink, error) {
 	case "quiet":
 		return report.Quiet(a.stderr), nil
 	case "tty":
-		return report.TTY(a.stderr, func() int {
-			f, ok := a.stderr.(*os.File)
-			if !ok {
-				return 0
-			}
-			width, _, err := term.GetSize(int(f.Fd()))
-			if err != nil {
-				return 0
-			}
-			return width
-		}), nil
+		return report.TTY(a.stderr, a.size, a.colour()), nil
 	}
 	return nil, usagef("--progress %s%s (want auto, tty, plain, github, rawjson or quiet)", mode,
 		pipeline.Nearest(mode, []string{"auto", "tty", "plain", "github", "rawjson", "quiet"}))
+}
+
+// onTerminal reports whether stderr is a terminal on which a view can be drawn,
+// and nobody else writes there: developers read the log in between.
+func (a *app) onTerminal() bool {
+	f, ok := a.stderr.(*os.File)
+	kind, _ := a.env("TERM")
+	return ok && term.IsTerminal(int(f.Fd())) && kind != "dumb" && !a.flags.verbose
+}
+
+// size returns how many cells the terminal has, or zeroes.
+func (a *app) size() (width, height int) {
+	if f, ok := a.stderr.(*os.File); ok {
+		width, height, _ = term.GetSize(int(f.Fd())) // none of a pipe
+	}
+	return width, height
+}
+
+// colour reports whether what is written may have colours.
+//
+// See https://no-color.org.
+func (a *app) colour() bool {
+	no, _ := a.env("NO_COLOR")
+	return no == ""
 }

@@ -49,7 +49,7 @@ func (r *Runner) Run(ctx context.Context, plan *pipeline.Plan) (*Result, error) 
 		slots = make(chan struct{}, r.Parallel)
 	}
 	began := time.Now()
-	run.emit(pipeline.Event{Type: pipeline.EventStart, Text: plan.Pipeline})
+	run.emit(pipeline.Event{Type: pipeline.EventStart, Text: plan.Pipeline, Total: int64(len(plan.Steps))})
 	var wg sync.WaitGroup
 	for i := range plan.Steps {
 		wg.Go(func() {

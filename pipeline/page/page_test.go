@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -78,6 +79,27 @@ func TestCauses(t *testing.T) {
 		!strings.HasSuffix(c.Text, "exited with code 1, 4 times") || c.Cure != "read its last words; a missing setting is the usual cause" {
 		t.Errorf("got %+v", c)
 	}
+}
+
+// TestFirstLast checks the order for a terminal: what failed first comes last,
+// wherever it stands in the file.
+func TestFirstLast(t *testing.T) {
+	r := page.Planned(&pipeline.Plan{Pipeline: "shop", Steps: []pipeline.Step{{ID: "api"}, {ID: "web"}}})
+	at := time.Unix(1000, 0)
+	for _, id := range []pipeline.ID{"api", "web"} {
+		r.Event(pipeline.Event{Type: pipeline.EventStart, Step: id, Time: at})
+	}
+	r.Event(pipeline.Event{Type: pipeline.EventFinish, Step: "web", Status: pipeline.StatusFailed, Elapsed: time.Second})
+	r.Event(pipeline.Event{Type: pipeline.EventFinish, Step: "api", Status: pipeline.StatusFailed, Elapsed: time.Minute})
+	var list pipeline.ErrorList
+	list.Add(pipeline.Pos{Line: 9}, "web", "failed", errors.New("first"))
+	list.Add(pipeline.Pos{Line: 1}, "api", "failed", errors.New("second"))
+	err := fmt.Errorf("run: %w", list.Err())
+	r.FirstLast(err)
+	if got, want := list.Error(), "stage web: first"; !strings.HasSuffix(got, want) {
+		t.Errorf("got %q, want it to end with %q", got, want)
+	}
+	r.FirstLast(nil)
 }
 
 // TestHTML checks the page without a browser: what is not ours is text.

@@ -217,9 +217,7 @@ func causes(err error, r *Report) []Cause {
 		list = pipeline.ErrorList{{Err: err}}
 	}
 	if r != nil {
-		slices.SortStableFunc(list, func(a, b *pipeline.Error) int {
-			return cmp.Or(r.ended(a.Stage).Compare(r.ended(b.Stage)), cmp.Compare(r.verdict(a), r.verdict(b)))
-		})
+		slices.SortStableFunc(list, r.compare)
 	}
 	var found []Cause
 	for _, e := range list {
@@ -240,6 +238,20 @@ func causes(err error, r *Report) []Cause {
 		found = append(found, c)
 	}
 	return found
+}
+
+// FirstLast sorts the errors in err, which a run ended with, for a terminal: what
+// failed first comes last, where the eye is.
+func (r *Report) FirstLast(err error) {
+	var list pipeline.ErrorList
+	if errors.As(err, &list) {
+		slices.SortStableFunc(list, func(a, b *pipeline.Error) int { return r.compare(b, a) })
+	}
+}
+
+// compare says which of two errors was the first.
+func (r *Report) compare(a, b *pipeline.Error) int {
+	return cmp.Or(r.ended(a.Stage).Compare(r.ended(b.Stage)), cmp.Compare(r.verdict(a), r.verdict(b)))
 }
 
 // ended returns when a step ended.

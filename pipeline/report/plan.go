@@ -158,4 +158,4 @@ func join[S ~string](words []S) string {
 }
 
 // name returns what an event is about.
-func name(ev pipeline.Event) string { return cmp.Or(string(ev.Step), "run") }
+func name(ev pipeline.Event) string { return cmp.Or(Tame(string(ev.Step)), "run") }

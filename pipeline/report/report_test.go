@@ -3,7 +3,6 @@ package report_test
 import (
 	"bytes"
 	"errors"
-	"strings"
 	"testing"
 	"time"
 	"unicode"
@@ -69,42 +68,6 @@ func TestErrors(t *testing.T) {
 	if b.String() != want {
 		t.Errorf("got:\n%s\nwant:\n%s", &b, want)
 	}
-}
-
-// TestTTY checks that the live part is taken away before something is printed
-// below it, and that nothing is left of it at the end.
-func TestTTY(t *testing.T) {
-	var b bytes.Buffer
-	sink := report.TTY(&b, func() int { return 40 })
-	at := time.Unix(100, 0)
-	sink(pipeline.Event{Time: at, Type: pipeline.EventStart, Step: "api"})
-	sink(pipeline.Event{Time: at, Type: pipeline.EventTask, Step: "api", Task: "[1/2] RUN " + strings.Repeat("x", 100)})
-	sink(pipeline.Event{Time: at, Type: pipeline.EventLog, Step: "api", Text: "hello\x1b[2J"})
-	sink(pipeline.Event{Time: at, Type: pipeline.EventFinish, Step: "api", Status: pipeline.StatusOK})
-	for _, l := range strings.Split(screen(b.String()), "\n") {
-		if len([]rune(l)) > 40 {
-			t.Errorf("line is wider than the terminal: %q", l)
-		}
-	}
-	if got, want := screen(b.String()), "api | hello\napi: ok\n"; got != want {
-		t.Errorf("screen at the end:\n%q\nwant:\n%q", got, want)
-	}
-}
-
-// screen plays the few sequences that TTY uses: up, clear below, colours.
-func screen(s string) string {
-	var lines []string
-	for len(s) > 0 {
-		if up, rest, ok := strings.Cut(s, "A\x1b[J"); ok && strings.HasPrefix(up, "\x1b[") && len(up) < 5 {
-			lines = lines[:len(lines)-int(up[2]-'0')]
-			s = rest
-			continue
-		}
-		line, rest, _ := strings.Cut(s, "\n")
-		lines = append(lines, report.Tame(line))
-		s = rest
-	}
-	return strings.Join(lines, "\n") + "\n"
 }
 
 func TestPlain(t *testing.T) {

@@ -3,128 +3,125 @@ package report
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
+	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/slipway-ci/slipway/pipeline"
 )
 
-// TTY returns a sink for a terminal: what has happened scrolls up, and below it
-// stands a line for each step that runs, with what it is doing. Width is asked
-// for at each event, for people resize their windows.
-func TTY(w io.Writer, width func() int) pipeline.Sink {
-	t := &terminal{w: w, width: width}
+// How many cells a text must keep beside what stands at the right.
+const (
+	roomy  = 24 // beside an amount
+	narrow = 12 // beside a time
+)
+
+// redraw is how often the live view of a terminal is drawn, whatever happens in
+// between.
+const redraw = 100 * time.Millisecond
+
+// TTY returns a sink for a terminal: the whole run in one view, which looks like
+// BuildKit's and is drawn anew ten times a second. When the run has ended, it
+// stays as its last words. Size is asked for each time, for people resize their
+// windows; what it does not know is zero. Without colour there are none.
+func TTY(w io.Writer, size func() (width, height int), colour bool) pipeline.Sink {
+	t := &terminal{w: w, colour: colour}
+	t.size = func() (int, int) {
+		width, height := size()
+		if width <= 0 || height <= 0 {
+			return 80, 24
+		}
+		return width, height
+	}
 	return t.event
 }
 
-// live is a step that runs.
-type live struct {
-	id    pipeline.ID
-	since time.Time
-	doing string
-}
-
 type terminal struct {
-	w     io.Writer
-	width func() int
-	steps []live
-	drawn int // lines of the live part on the screen
-}
+	w      io.Writer
+	size   func() (width, height int)
+	colour bool
 
-// maxLive is how many lines the live part has at most.
-const maxLive = 10
+	mu    sync.Mutex
+	live  live
+	timer *time.Timer // runs while the run does
+	drawn []string    // what stands on the screen above the cursor, line by line
+}
 
 func (t *terminal) event(ev pipeline.Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.live.event(ev)
+	switch {
+	case t.live.status != "":
+		if t.timer != nil {
+			t.timer.Stop()
+		}
+		width, height := t.size()
+		t.draw(width, t.live.last(height-1))
+	case t.timer == nil:
+		t.timer = time.AfterFunc(redraw, t.tick)
+	}
+}
+
+func (t *terminal) tick() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.live.status != "" {
+		return
+	}
+	width, height := t.size()
+	t.draw(width, t.live.frame(height-1))
+	t.timer.Reset(redraw)
+}
+
+// A line is one line of the view.
+type line struct {
+	left   string // is cut where it does not fit
+	amount string // is left out where it does not fit
+	right  string
+	style  string // of SGR, such as 31
+}
+
+// draw replaces what is on the screen by lines. Each is written over what was
+// there, and nothing is cleared before, so that nothing flickers. The terminal
+// must not wrap lines by itself: what it thinks of the width of a sign may
+// differ from what we think. Where it has become narrower since, it has wrapped
+// what was there, as most terminals do.
+func (t *terminal) draw(width int, lines []line) {
 	var b strings.Builder
-	if t.drawn > 0 {
-		fmt.Fprintf(&b, "\x1b[%dA\x1b[J", t.drawn) // up, and clear to the end of the screen
+	b.WriteString("\x1b[?25l\x1b[?7l\r") // no cursor, no wrapping
+	up := 0
+	for _, s := range t.drawn {
+		up += rows(s, width)
 	}
-	i := slices.IndexFunc(t.steps, func(l live) bool { return l.id == ev.Step })
-	show := true
-	switch ev.Type {
-	case pipeline.EventStart:
-		if show = false; ev.Step != "" {
-			t.steps = append(t.steps, live{id: ev.Step, since: ev.Time})
-		}
-	case pipeline.EventTask:
-		if show = ev.Status == pipeline.StatusFailed; i >= 0 && ev.Status == "" {
-			t.steps[i].doing = ev.Task
-		}
-	case pipeline.EventProgress:
-		if show = false; i >= 0 {
-			t.steps[i].doing = ev.Task + " " + amount(ev.Done, ev.Total)
-		}
-	case pipeline.EventNote:
-		if i >= 0 {
-			t.steps[i].doing = strings.TrimSpace(ev.Task + " " + ev.Text)
-			show = false
-		}
-	case pipeline.EventOutput:
-		show = false
-	case pipeline.EventFinish:
-		if i >= 0 {
-			t.steps = slices.Delete(t.steps, i, i+1)
-		}
+	if up > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA", up)
 	}
-	if text := Line(ev); show && text != "" {
-		b.WriteString(colour(ev, t.fit(text)) + "\n")
+	t.drawn = t.drawn[:0]
+	for _, l := range lines {
+		room, right := width-1, l.right // the last cell has its own ways of wrapping
+		if l.amount != "" && room-cells(l.amount)-cells(right) >= roomy {
+			right = l.amount + " " + right
+		}
+		if right != "" {
+			room -= cells(right) + 1
+		}
+		if room < narrow {
+			room, right = width-1, ""
+		}
+		left := fit(l.left, room)
+		plain := left
+		if t.colour && l.style != "" {
+			left = "\x1b[" + l.style + "m" + left + "\x1b[0m"
+		}
+		b.WriteString(left + "\x1b[K") // and nothing to the right of it
+		if right != "" {
+			plain += strings.Repeat(" ", room+1-cells(plain)) + right
+			fmt.Fprintf(&b, "\x1b[%dG%s", room+2, right) // to a column: see above
+		}
+		b.WriteString("\n")
+		t.drawn = append(t.drawn, plain)
 	}
-	t.drawn = 0
-	for _, l := range t.steps[:min(len(t.steps), maxLive)] {
-		b.WriteString(t.fit(fmt.Sprintf("  ◦ %s %s  %s", l.id, round(ev.Time.Sub(l.since)), Tame(l.doing))) + "\n")
-		t.drawn++
-	}
-	if more := len(t.steps) - maxLive; more > 0 {
-		fmt.Fprintf(&b, "  ◦ and %d more\n", more)
-		t.drawn++
-	}
+	b.WriteString("\x1b[J\x1b[?7h\x1b[?25h")
 	_, _ = io.WriteString(t.w, b.String())
-}
-
-// fit cuts s to the width of the terminal, so that one line stays one line.
-func (t *terminal) fit(s string) string {
-	s = strings.ReplaceAll(s, "\t", "    ")
-	width := t.width()
-	if width <= 0 || utf8.RuneCountInString(s) < width {
-		return s
-	}
-	return string([]rune(s)[:max(0, width-2)]) + "…"
-}
-
-func colour(ev pipeline.Event, s string) string {
-	code := ""
-	switch {
-	case ev.Status == pipeline.StatusFailed:
-		code = "31"
-	case ev.Type == pipeline.EventWarning:
-		code = "33"
-	case ev.Type == pipeline.EventVerdict:
-		code = "32"
-	case ev.Type == pipeline.EventLog:
-		code = "2"
-	default:
-		return s
-	}
-	return "\x1b[" + code + "m" + s + "\x1b[0m"
-}
-
-func amount(done, total int64) string {
-	if total > 0 {
-		return size(done) + " of " + size(total)
-	}
-	return size(done)
-}
-
-func size(n int64) string {
-	switch {
-	case n >= 1<<30:
-		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
-	case n >= 1<<20:
-		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-	case n >= 1<<10:
-		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
-	}
-	return fmt.Sprintf("%d B", n)
 }
