@@ -17,6 +17,7 @@ import (
 
 	"github.com/slipway-ci/slipway/buildkit/registry"
 	"github.com/slipway-ci/slipway/pipeline"
+	"github.com/slipway-ci/slipway/pipeline/page"
 )
 
 const services = 40
@@ -54,7 +55,7 @@ func fleet(t *testing.T, host string, mode os.FileMode, when time.Time) string {
 // TestFleet builds forty services once. On another machine, with another umask and
 // other times, nothing is built: no solver starts, and the registry is asked once
 // for the base and once for each image. After an edit one is built, and the plan
-// names the file.
+// names the file. Reports say of what images consist, where that is known.
 func TestFleet(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: a solver of our own in this process")
@@ -84,6 +85,25 @@ func TestFleet(t *testing.T) {
 	here, state := fleet(t, host, 0o644, time.Now()), t.TempDir()
 	slipway("run", "-f", filepath.Join(here, "base.yaml"), "--state", t.TempDir(), "--progress", "quiet")
 	slipway("run", "-f", filepath.Join(here, "slipway.yaml"), "--state", state, "--progress", "quiet")
+	consists := func(dir string, known bool) { // whether the last report says of what images consist
+		t.Helper()
+		r, err := page.Read([]byte(slipway("report", "-f", filepath.Join(dir, "slipway.yaml"), "-o", "json")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range r.Steps {
+			if !known {
+				if len(s.Platforms) > 0 {
+					t.Fatalf("%s consists of %+v, which nobody can know here", s.ID, s.Platforms)
+				}
+				continue
+			}
+			if len(s.Platforms) != 1 || len(s.Platforms[0].Layers) != 2 || s.Platforms[0].Layers[1].By != "COPY main /main" {
+				t.Fatalf("%s consists of %+v, want two layers, the second by COPY", s.ID, s.Platforms)
+			}
+		}
+	}
+	consists(here, true)
 
 	there, other := fleet(t, host, 0o600, time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)), t.TempDir()
 	mu.Lock()
@@ -93,15 +113,24 @@ func TestFleet(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(other, "root")); err == nil {
 		t.Error("a solver was started")
 	}
-	total := 0
-	for path, n := range asked {
-		if total += n; n > 1 {
-			t.Errorf("%d requests for %s", n, path)
+	requests := func() {
+		t.Helper()
+		total := 0
+		for path, n := range asked {
+			if total += n; n > 1 {
+				t.Errorf("%d requests for %s", n, path)
+			}
 		}
+		if total != services+1 {
+			t.Errorf("%d requests, want one for the base and one for each image: %d", total, services+1)
+		}
+		clear(asked)
 	}
-	if total != services+1 {
-		t.Errorf("%d requests, want one for the base and one for each image: %d", total, services+1)
-	}
+	requests()
+	consists(there, false) // it was built elsewhere
+	slipway("run", "-f", filepath.Join(here, "slipway.yaml"), "--state", state, "--progress", "quiet")
+	requests()
+	consists(here, true)
 
 	if err := os.WriteFile(filepath.Join(here, "s7", "main"), []byte("changed"), 0o644); err != nil {
 		t.Fatal(err)

@@ -84,6 +84,7 @@ func (a *app) runPlan(ctx context.Context, make func(context.Context, *world) (*
 		err = a.publish(ctx, w, plan, rec.release)
 	}
 	err = a.handOver(ctx, w, rec.release, err)
+	w.layouts(ctx, plan, rec)
 	if told := rec.finish(err); told != nil {
 		fmt.Fprintf(a.stderr, "warning: %v\n", told)
 	}

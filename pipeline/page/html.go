@@ -47,6 +47,7 @@ func HTML(w io.Writer, logs func(Step) Log, reports ...*Report) error {
 		"count": report.Count, "join": func(s []string) string { return strings.Join(s, ", ") },
 		"tail": func(s Step) string { return tail(logs, s) },
 		"bar":  bar, "drawn": draw, "difference": difference,
+		"size": report.Size, "digits": short, "share": share,
 		"text": func(v any) string { return fmt.Sprint(v) },
 	}).Parse(layout)
 	if err != nil {
@@ -120,6 +121,14 @@ func bar(r *Report, started time.Time, elapsed time.Duration) *rect {
 	at := func(d time.Duration) int { return int(max(0, min(1000, 1000*d/whole))) }
 	x := min(996, at(started.Sub(r.Started)))
 	return &rect{X: x, Width: min(1000-x, max(4, at(elapsed)))}
+}
+
+// share returns what part of the image a layer is, of 1000.
+func share(p Platform, l Layer) int64 {
+	if p.Size <= 0 {
+		return 0
+	}
+	return max(0, min(1000, l.Size*1000/p.Size))
 }
 
 // A drawing is a graph with places.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/slipway-ci/slipway/pipeline"
+	"github.com/slipway-ci/slipway/pipeline/report"
 )
 
 // Markdown writes reports as GitHub and GitLab show it: verdict, cause and cure
@@ -149,11 +150,21 @@ func (r *Report) mdImages() string {
 		return ""
 	}
 	var b strings.Builder
-	b.WriteString("| image | | digest | tags |\n|---|---|---|---|\n")
+	b.WriteString("| image | | digest | tags | size |\n|---|---|---|---|---|\n")
 	for _, s := range images {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", md(string(s.ID)), s.Action(), code(strings.TrimPrefix(s.Image.Repository+"@"+s.Image.Digest, "@")), md(strings.Join(s.Image.Tags, ", ")))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", md(string(s.ID)), s.Action(), code(strings.TrimPrefix(s.Image.Repository+"@"+s.Image.Digest, "@")), md(strings.Join(s.Image.Tags, ", ")), md(s.Sizes()))
 	}
-	return b.String() + "\n"
+	b.WriteString("\n")
+	for _, s := range images {
+		for _, p := range s.Platforms {
+			fmt.Fprintf(&b, "<details><summary>Layers of %s %s, %s</summary>\n\n| size | layer | by |\n|--:|---|---|\n", md(string(s.ID)), md(p.Platform), report.Size(p.Size))
+			for _, l := range p.Layers {
+				fmt.Fprintf(&b, "| %s | %s | %s |\n", report.Size(l.Size), code(short(l.Digest)), code(oneLine(l.By, 160)))
+			}
+			b.WriteString("\n</details>\n\n")
+		}
+	}
+	return b.String()
 }
 
 func (r *Report) mdVerdicts() string {

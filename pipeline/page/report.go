@@ -58,10 +58,27 @@ type Step struct {
 	Notes    []string           `json:"notes,omitempty"`
 	Key      string             `json:"key,omitempty"` // the input key of a build
 	Image    *pipeline.ImageRef `json:"image,omitempty"`
-	Tasks    []Task             `json:"tasks,omitempty"` // vertexes of a build, blobs of a push
-	Verdicts []Verdict          `json:"verdicts,omitempty"`
-	Log      string             `json:"log,omitempty"` // name of its log, beside the report
-	Lines    int                `json:"lines,omitempty"`
+	// What the image consists of, on each of its platforms; empty: that is not known here.
+	Platforms []Platform `json:"platforms,omitempty"`
+	Tasks     []Task     `json:"tasks,omitempty"` // vertexes of a build, blobs of a push
+	Verdicts  []Verdict  `json:"verdicts,omitempty"`
+	Log       string     `json:"log,omitempty"` // name of its log, beside the report
+	Lines     int        `json:"lines,omitempty"`
+}
+
+// A Platform is an image as it is on one platform.
+type Platform struct {
+	Platform string  `json:"platform,omitempty"` // such as linux/arm64
+	Digest   string  `json:"digest"`             // of the manifest
+	Size     int64   `json:"size"`               // bytes that a node pulls
+	Layers   []Layer `json:"layers,omitempty"`   // the lowest first
+}
+
+// A Layer is a layer of an image, as a registry holds it.
+type Layer struct {
+	Digest string `json:"digest"`
+	Size   int64  `json:"size"`         // bytes, compressed
+	By     string `json:"by,omitempty"` // the instruction that made it
 }
 
 // A Task is a part of a step.

@@ -104,7 +104,7 @@ func Text(w io.Writer, r *Report) error {
 		say("  %-*s  %-8s %8s  %s", wide, s.ID, s.State(), duration(s.Elapsed), why)
 	}
 	for _, s := range r.Images() {
-		say("%s  %s  %s", s.ID, s.Action(), s.Image)
+		say("%s", strings.TrimRight(fmt.Sprintf("%s  %s  %s  %s", s.ID, s.Action(), s.Image, s.Sizes()), " "))
 	}
 	for _, s := range r.Steps {
 		for _, v := range s.Verdicts {

@@ -85,6 +85,16 @@ func (s Step) Action() string {
 	return "built"
 }
 
+// Sizes says how large the image is, on each of its platforms; empty: that is not
+// known.
+func (s Step) Sizes() string {
+	var all []string
+	for _, p := range s.Platforms {
+		all = append(all, strings.TrimSpace(p.Platform+" "+report.Size(p.Size)))
+	}
+	return strings.Join(all, ", ")
+}
+
 // State says in a word what became of a step.
 func (s Step) State() string {
 	switch {
@@ -100,6 +110,21 @@ func (s Step) State() string {
 	return report.Count(len(s.Effects), "change")
 }
 
+// short returns the first digits of a digest.
+func short(digest string) string {
+	_, hex, _ := strings.Cut(digest, ":")
+	return hex[:min(12, len(hex))]
+}
+
+// oneLine returns text in one line of at most so many characters.
+func oneLine(text string, most int) string {
+	runes := []rune(strings.Join(strings.Fields(text), " "))
+	if len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return string(runes)
+}
+
 // duration returns d for people.
 func duration(d time.Duration) string {
 	switch {
@@ -110,5 +135,5 @@ func duration(d time.Duration) string {
 	case d < time.Minute:
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	}
-	return strings.TrimSuffix(d.Round(time.Second).String(), "0s")
+	return d.Round(time.Second).String()
 }

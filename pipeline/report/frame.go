@@ -257,12 +257,13 @@ func (it *item) took() string {
 
 func amount(done, total int64) string {
 	if total > 0 {
-		return size(done) + " / " + size(total)
+		return Size(done) + " / " + Size(total)
 	}
-	return size(done)
+	return Size(done)
 }
 
-func size(n int64) string {
+// Size returns a number of bytes for people.
+func Size(n int64) string {
 	switch {
 	case n >= 1<<30:
 		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
