@@ -176,7 +176,11 @@ func (g *group) start(cmd *exec.Cmd) error {
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	id := strconv.Itoa(syscall.Gettid())
+	self, err := os.Readlink("/proc/thread-self") // PROCESS/task/THREAD
+	if err != nil {
+		return err
+	}
+	id := filepath.Base(self)
 	before, err := os.ReadFile("/proc/thread-self/cgroup")
 	if err != nil {
 		return err
