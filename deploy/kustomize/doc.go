@@ -7,6 +7,9 @@
 // every file is checked before kustomize sees it, for kustomize itself would
 // fetch what is remote and expand YAML aliases until memory ends.
 //
+// Large trees are rendered in parts: see parts.go for when and why that gives the same
+// bytes.
+//
 // # May touch
 //
 // Reads files below the kustomization and the bases it names; writes nothing,

@@ -10,7 +10,7 @@ import (
 
 	"sigs.k8s.io/kustomize/api/konfig"
 	"sigs.k8s.io/kustomize/api/krusty"
-	"sigs.k8s.io/kustomize/api/resmap"
+	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/kustomize/kyaml/openapi"
 
@@ -54,7 +54,13 @@ func (r *Renderer) Render(ctx context.Context, dir string) ([]deploy.Object, err
 	if err := g.plainKustomization(folder); err != nil {
 		return nil, err
 	}
-	objs, err := run(g, folder)
+	objs, err := inParts(g, folder)
+	if err != nil {
+		if g.refusal != nil { // kustomize comes upon files in another order
+			g = r.newGuard(root, g.stop)
+		}
+		objs, err = whole(g, folder)
+	}
 	switch {
 	case g.refusal != nil:
 		return nil, g.refusal
@@ -84,28 +90,51 @@ func hasKustomization(folder string) bool {
 	return false
 }
 
-// run calls kustomize, with the options of its command line.
-func run(g *guard, folder string) (objs []deploy.Object, err error) {
+// inParts renders a tree in parts, or says why that may not be done.
+func inParts(g *guard, folder string) ([]deploy.Object, error) {
+	d, err := g.divided(folder, partSize)
+	switch {
+	case err != nil:
+		return nil, err
+	case !d.worthwhile():
+		return nil, errors.New("nearly everything refers to everything")
+	}
+	return d.render()
+}
+
+// whole renders a tree in one go.
+func whole(g *guard, folder string) ([]deploy.Object, error) {
 	defer func() {
-		if broken := recover(); broken != nil {
-			objs, err = nil, fmt.Errorf("kustomize broke down: %v", broken)
-		}
 		if g.schema { // kustomize would keep it for the next kustomization
 			openapi.ResetOpenAPI()
 		}
 	}()
-	options := krusty.MakeDefaultOptions()
-	options.Reorder = krusty.ReorderOptionUnspecified
-	rendered, err := krusty.MakeKustomizer(options).Run(g, folder)
+	rendered, err := build(g, folder)
 	if err != nil {
 		return nil, err
 	}
 	return objects(rendered)
 }
 
-func objects(rendered resmap.ResMap) ([]deploy.Object, error) {
-	objs := make([]deploy.Object, 0, rendered.Size())
-	for _, resource := range rendered.Resources() {
+// build calls kustomize, with the options of its command line.
+func build(files filesys.FileSystem, folder string) (rendered []*resource.Resource, err error) {
+	defer func() {
+		if broken := recover(); broken != nil {
+			rendered, err = nil, fmt.Errorf("kustomize broke down: %v", broken)
+		}
+	}()
+	options := krusty.MakeDefaultOptions()
+	options.Reorder = krusty.ReorderOptionUnspecified
+	all, err := krusty.MakeKustomizer(options).Run(files, folder)
+	if err != nil {
+		return nil, err
+	}
+	return all.Resources(), nil
+}
+
+func objects(rendered []*resource.Resource) ([]deploy.Object, error) {
+	objs := make([]deploy.Object, 0, len(rendered))
+	for _, resource := range rendered {
 		text, err := resource.MarshalJSON()
 		if err != nil {
 			return nil, err
