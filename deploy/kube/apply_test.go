@@ -61,6 +61,36 @@ func TestAppliesInOrderAndOnlyOnce(t *testing.T) {
 	}
 }
 
+// TestTriesOnce counts the requests for an object that is made: one dry-run for plan and
+// apply together, unless it is another one by then.
+func TestTriesOnce(t *testing.T) {
+	f := newFake(t)
+	c := f.cluster(t)
+	set := littleSet(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {k: v}}\n---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: b}, data: {k: v}}")
+	planned, err := c.Diff(t.Context(), set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set.Objects = objects(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {k: v}}\n---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: b}, data: {k: other}}")
+	if err := c.Apply(t.Context(), set, planned, nil); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int{}
+	for _, s := range f.sent {
+		if path, query, _ := strings.Cut(s, "?"); strings.HasPrefix(path, http.MethodPatch) {
+			if strings.Contains(query, "dryRun") {
+				path += " to try"
+			}
+			got[path]++
+		}
+	}
+	for path, want := range map[string]int{"a": 1, "a to try": 1, "b": 1, "b to try": 2} {
+		if n := got["PATCH /api/v1/namespaces/shop/configmaps/"+path]; n != want {
+			t.Errorf("%s: %d requests (want %d)", path, n, want)
+		}
+	}
+}
+
 func TestMarks(t *testing.T) {
 	f := newFake(t)
 	set := littleSet(t, little)

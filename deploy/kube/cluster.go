@@ -38,6 +38,7 @@ type Cluster struct {
 	connect sync.Once
 	conn    *connection
 	connErr error
+	tries   tries
 }
 
 // A Dialer opens a connection to an address, as [net.Dialer] does.

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -199,7 +200,7 @@ func (c *Cluster) change(ctx context.Context, it *item) (deploy.Change, error) {
 		return change, &deploy.ObjectError{Object: it.object, Err: &deploy.OwnedError{Deployment: deploymentOf(it.live)}}
 	case it.managed() != nil && !it.set.Adopt:
 		return change, &deploy.ObjectError{Object: it.object, Err: it.managed()}
-	case it.live == nil && it.fresh:
+	case it.live == nil && it.fresh, c.tries.good(it, time.Now()):
 		return change, nil
 	case it.live != nil && applied(it.object.Body, it.live):
 		change.Op = deploy.Unchanged
@@ -219,6 +220,7 @@ func (c *Cluster) change(ctx context.Context, it *item) (deploy.Change, error) {
 	case err != nil:
 		return change, c.rejected(ctx, it, "check", err)
 	case it.live == nil:
+		c.tries.note(it, time.Now())
 		return change, nil
 	}
 	lines, differ := Difference(it.live, result)

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"sigs.k8s.io/yaml"
 
@@ -196,5 +197,25 @@ func TestStringDataBecomesData(t *testing.T) {
 	encodeStringData(b)
 	if got, _ := Difference(body(t, "data: {a: QQ==, b: Qg==}"), without(b, []string{"kind"})); got != "" {
 		t.Errorf("got %s", got)
+	}
+}
+
+func TestTriesGetOld(t *testing.T) {
+	it := &item{object: deploy.Object{Body: body(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}")}}
+	var tr tries
+	began := time.Now()
+	if tr.good(it, began) {
+		t.Error("good before it was tried")
+	}
+	tr.note(it, began)
+	if !tr.good(it, began.Add(goodFor-1)) {
+		t.Error("not good after it was tried")
+	}
+	if tr.good(it, began.Add(goodFor)) {
+		t.Error("still good when it is old")
+	}
+	it.live = map[string]any{}
+	if tr.good(it, began) {
+		t.Error("good though it is there by now")
 	}
 }
