@@ -25,9 +25,9 @@ func progress(env *pipeline.Env) func(buildkit.Progress) {
 			names[p.Vertex] = p.Name
 		}
 		ev := pipeline.Event{Task: cmp.Or(names[p.Vertex], p.Vertex)}
-		said := func(line []byte) {
+		said := func(line string) {
 			l := ev
-			l.Type, l.Text = pipeline.EventLog, strings.TrimRight(string(line), "\r\n")
+			l.Type, l.Text = pipeline.EventLog, strings.TrimRight(line, "\r\n")
 			env.Emit(l)
 		}
 		if !p.Started.IsZero() && started[p.Vertex].IsZero() {
@@ -43,13 +43,19 @@ func progress(env *pipeline.Env) func(buildkit.Progress) {
 			env.Emit(w)
 		}
 		if p.Log != "" {
+			held := rest[p.Vertex]
 			for part := range strings.Lines(p.Log) {
-				line := append(rest[p.Vertex], part[:min(len(part), max(0, longestLine-len(rest[p.Vertex])))]...)
-				if rest[p.Vertex] = line; strings.HasSuffix(part, "\n") {
-					said(line)
-					delete(rest, p.Vertex)
+				ended := strings.HasSuffix(part, "\n")
+				if ended && len(held) == 0 && len(part) <= longestLine { // nearly all are
+					said(part)
+					continue
+				}
+				if held = append(held, part[:min(len(part), max(0, longestLine-len(held)))]...); ended {
+					said(string(held))
+					held = nil
 				}
 			}
+			rest[p.Vertex] = held
 		}
 		if p.Done > 0 || p.Total > 0 {
 			d := ev
@@ -58,7 +64,7 @@ func progress(env *pipeline.Env) func(buildkit.Progress) {
 		}
 		if !p.Completed.IsZero() {
 			if line := rest[p.Vertex]; len(line) > 0 {
-				said(line)
+				said(string(line))
 				delete(rest, p.Vertex)
 			}
 			ev.Type, ev.Status, ev.Elapsed = pipeline.EventTask, pipeline.StatusOK, p.Completed.Sub(started[p.Vertex])

@@ -1,6 +1,7 @@
 package solve
 
 import (
+	"bytes"
 	"strings"
 	"sync"
 	"time"
@@ -140,6 +141,15 @@ type tail struct {
 }
 
 func (t *tail) write(data []byte) {
+	end := len(data)
+	for range tailLines + 1 {
+		if end = bytes.LastIndexByte(data[:end], '\n'); end < 0 {
+			break
+		}
+	}
+	if end >= 0 { // what is before this will not be among the last
+		t.lines, t.rest, data = nil, "", data[end+1:]
+	}
 	parts := strings.Split(t.rest+string(data), "\n")
 	t.rest = parts[len(parts)-1]
 	t.lines = append(t.lines, parts[:len(parts)-1]...)

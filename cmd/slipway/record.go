@@ -166,7 +166,7 @@ func (r *record) log(ev pipeline.Event) {
 			s.Log = name
 		}
 	}
-	_, _ = io.WriteString(l, ev.Text+"\n")
+	l.Line(ev.Text)
 }
 
 // logName returns the path of the log of a step, which may be a cell with any name.

@@ -29,12 +29,29 @@ type Batch struct {
 func (b *Batch) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.held = append(b.held, p...); len(b.held) >= batchSize {
+	b.held = append(b.held, p...)
+	b.hold()
+	return len(p), b.err
+}
+
+// Line holds a line back that is made of parts.
+func (b *Batch) Line(parts ...string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, part := range parts {
+		b.held = append(b.held, part...)
+	}
+	b.held = append(b.held, '\n')
+	b.hold()
+}
+
+// hold writes what is held if that is much, or else in a while.
+func (b *Batch) hold() {
+	if len(b.held) >= batchSize {
 		b.flush()
 	} else if b.timer == nil {
 		b.timer = time.AfterFunc(batchTime, func() { _ = b.Flush() }) // the next call returns the error
 	}
-	return len(p), b.err
 }
 
 // Flush writes what is held. It returns the error of W from this or an earlier

@@ -27,8 +27,12 @@ const hidden = "***"
 func Mask(next pipeline.Sink, secrets ...string) pipeline.Sink {
 	m := newMasker(secrets)
 	clean := func(s string) string { return m.mask(Tame(s)) }
+	var task, shown string // of the event before: the lines of a log have it in common
 	return func(ev pipeline.Event) {
-		ev.Text, ev.Task, ev.Cure = clean(ev.Text), clean(ev.Task), clean(ev.Cure)
+		if ev.Task != task {
+			task, shown = ev.Task, clean(ev.Task)
+		}
+		ev.Text, ev.Task, ev.Cure = clean(ev.Text), shown, clean(ev.Cure)
 		next(ev)
 	}
 }

@@ -14,12 +14,12 @@ import (
 func Plain(w io.Writer) pipeline.Sink {
 	out := &Batch{W: w}
 	return func(ev pipeline.Event) {
-		line := Line(ev)
-		if line == "" || ev.Type == pipeline.EventVerdict {
+		if ev.Type == pipeline.EventLog { // come by the million
+			out.Line(name(ev), " | ", Tame(ev.Text))
 			return
 		}
-		_, _ = io.WriteString(out, line+"\n")
-		if ev.Type != pipeline.EventLog {
+		if line := Line(ev); line != "" && ev.Type != pipeline.EventVerdict {
+			out.Line(line)
 			_ = out.Flush()
 		}
 	}
