@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -153,7 +154,7 @@ func (r *Report) write(dir string) error {
 	return os.WriteFile(filepath.Join(dir, r.ID+".json"), append(text, '\n'), 0o644)
 }
 
-// table writes one Markdown table of all results in a folder.
+// table writes one Markdown table of all results in a folder, and plots of some.
 func table(dir string) error {
 	var reports []Report
 	for _, s := range scenarios() {
@@ -170,7 +171,7 @@ func table(dir string) error {
 		}
 		reports = append(reports, r)
 	}
-	return os.WriteFile(filepath.Join(dir, "table.md"), []byte(markdown(reports)), 0o644)
+	return errors.Join(plots(dir, reports), os.WriteFile(filepath.Join(dir, "table.md"), []byte(markdown(reports)), 0o644))
 }
 
 // markdown shows targets first, then every series.
