@@ -12,6 +12,20 @@ import (
 	"github.com/slipway-ci/slipway/deploy"
 )
 
+// A lazily finds places where they are asked for, which is where something is wrong: of
+// each object to go through all patches would cost as much as to render them.
+type lazily struct {
+	g    *guard
+	from source
+}
+
+var _ deploy.Source = (*lazily)(nil)
+
+// Locate implements [deploy.Source].
+func (l *lazily) Locate(o deploy.Object, path deploy.Path) (file string, line int) {
+	return append(places{{file: l.from.file, body: l.from.body}}, l.g.patches(l.from)...).Locate(o, path)
+}
+
 // A written is a place in the user's files that says something about one
 // object: the object itself, or a patch of it.
 type written struct {
@@ -25,9 +39,7 @@ type written struct {
 // of what it patches, if their value is the one that came out.
 type places []written
 
-var _ deploy.Source = places(nil)
-
-// Locate implements [deploy.Source].
+// Locate returns where a field is written.
 func (p places) Locate(o deploy.Object, path deploy.Path) (file string, line int) {
 	deepest, exact := -1, false
 	for _, w := range slices.Backward(p) {

@@ -75,7 +75,7 @@ func (r *Renderer) Render(ctx context.Context, dir string) ([]deploy.Object, err
 		}
 		objs[n].File, objs[n].Line = s.file, s.line
 		if s.body != nil {
-			objs[n].Source = append(places{{file: s.file, body: s.body}}, g.patches(s)...)
+			objs[n].Source = &lazily{g, s}
 		}
 	}
 	return objs, nil
