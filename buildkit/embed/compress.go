@@ -3,6 +3,7 @@
 package embed
 
 import (
+	"context"
 	"io"
 	"runtime"
 
@@ -19,7 +20,7 @@ const gzipLevel = 6
 
 // compressorOf returns how layers are compressed: gzip by all processors, zstd and no
 // compression as BuildKit has them. It is nil for what we leave to BuildKit.
-func compressorOf(c compression.Config) compression.Compressor {
+func compressorOf(ctx context.Context, c compression.Config) compression.Compressor {
 	switch c.Type {
 	case compression.Gzip:
 		level := gzipLevel
@@ -28,7 +29,7 @@ func compressorOf(c compression.Config) compression.Compressor {
 		}
 		return func(to io.Writer, _ string) (io.WriteCloser, error) { return newGzip(to, level) }
 	case compression.Zstd, compression.Uncompressed:
-		compress, _ := c.Type.Compress(nil, c)
+		compress, _ := c.Type.Compress(ctx, c)
 		return compress
 	default:
 		return nil

@@ -122,7 +122,7 @@ type datedRef struct {
 
 // GetRemotes implements [cache.ImmutableRef].
 func (r datedRef) GetRemotes(ctx context.Context, create bool, cfg cacheconfig.RefConfig, all bool, s session.Group) ([]*solver.Remote, error) {
-	if compressor := compressorOf(cfg.Compression); create && !all && compressor != nil {
+	if compressor := compressorOf(ctx, cfg.Compression); create && !all && compressor != nil {
 		return r.layers.remotes(ctx, r, cfg, compressor, s)
 	}
 	return r.ImmutableRef.GetRemotes(ctx, create, cfg, all, s)

@@ -68,9 +68,7 @@ func (l *layers) remotes(ctx context.Context, of datedRef, cfg cacheconfig.RefCo
 				return err
 			}
 			descs[i] = remote.Descriptors[len(remote.Descriptors)-1]
-			if from, ok := remote.Provider.(content.InfoReaderProvider); ok {
-				providers.Add(descs[i].Digest, from)
-			}
+			providers.Add(descs[i].Digest, remote.Provider)
 			return nil
 		})
 	}

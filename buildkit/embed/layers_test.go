@@ -57,7 +57,7 @@ func TestPack(t *testing.T) {
 		}
 		runtime.GOMAXPROCS(1 + 3*i)
 		c := compression.New(compression.Gzip)
-		desc, err := (&layers{store: store}).pack(t.Context(), "x", epoch, c.Type.MediaType(), compressorOf(c), archiveOf(modified))
+		desc, err := (&layers{store: store}).pack(t.Context(), "x", epoch, c.Type.MediaType(), compressorOf(t.Context(), c), archiveOf(modified))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +111,7 @@ func TestPackFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	gone := errors.New("the file is gone")
-	_, err = (&layers{store: store}).pack(t.Context(), "x", time.Unix(0, 0), ocispecs.MediaTypeImageLayerGzip, compressorOf(compression.New(compression.Gzip)), func(w io.Writer) error {
+	_, err = (&layers{store: store}).pack(t.Context(), "x", time.Unix(0, 0), ocispecs.MediaTypeImageLayerGzip, compressorOf(t.Context(), compression.New(compression.Gzip)), func(w io.Writer) error {
 		whole := new(bytes.Buffer)
 		if err := archiveOf(time.Unix(1, 0))(whole); err != nil {
 			return err
@@ -135,7 +135,7 @@ func TestPackFails(t *testing.T) {
 // A level that gzip doesn't have is an error, and no panic.
 func TestCompressorLevel(t *testing.T) {
 	for level, ok := range map[int]bool{1: true, 9: true, 77: false} {
-		w, err := compressorOf(compression.New(compression.Gzip).SetLevel(level))(io.Discard, "")
+		w, err := compressorOf(t.Context(), compression.New(compression.Gzip).SetLevel(level))(io.Discard, "")
 		if (err == nil) != ok {
 			t.Errorf("level %d: %v", level, err)
 		}
