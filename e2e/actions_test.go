@@ -381,7 +381,7 @@ outputs: {url: "https://shop.example/${{ environment.name }}", built: "${{ stage
 	}
 	for name, want := range map[string]string{
 		"image": repository + ":v1@" + digest, "changed": "true", "status": "ok", "url": "https://shop.example/staging", "built": digest,
-		"images":   fmt.Sprintf(`{"web":{"ref":"%[1]s:v1@%[2]s","digest":"%[2]s","repository":"%[1]s","tags":["v1","latest"],"action":"pushed"}}`, repository, digest),
+		"images":   fmt.Sprintf(`{"web":{"ref":"%[1]s:v1@%[2]s","digest":"%[2]s","repository":"%[1]s","tags":["v1","latest"],"platforms":["linux/%[3]s"],"action":"pushed"}}`, repository, digest, runtime.GOARCH),
 		"metadata": fmt.Sprintf(`{"web":{"containerimage.digest":"%[2]s","image.name":"%[1]s:v1,%[1]s:latest"}}`, repository, digest),
 	} {
 		if out[name] != want {

@@ -135,7 +135,8 @@ type imageOutput struct {
 	Digest     string   `json:"digest"`
 	Repository string   `json:"repository,omitempty"`
 	Tags       []string `json:"tags,omitempty"`
-	Action     string   `json:"action"` // built, pushed, copied or reused
+	Platforms  []string `json:"platforms,omitempty"` // none: it was built elsewhere
+	Action     string   `json:"action"`              // built, pushed, copied or reused
 }
 
 // outputs returns what a run gives to the steps after it: those that docs/github.md
@@ -152,7 +153,10 @@ func outputs(rec *record) (map[string]string, error) {
 	images, metadata := map[pipeline.ID]imageOutput{}, map[pipeline.ID]any{}
 	var pushed []imageOutput
 	for _, s := range rec.report.Images() {
-		im := imageOutput{s.Image.Ref(), s.Image.Digest, s.Image.Repository, s.Image.Tags, s.Action()}
+		im := imageOutput{Ref: s.Image.Ref(), Digest: s.Image.Digest, Repository: s.Image.Repository, Tags: s.Image.Tags, Action: s.Action()}
+		for _, p := range s.Platforms {
+			im.Platforms = append(im.Platforms, p.Platform)
+		}
 		images[s.ID] = im
 		var names []string
 		for _, tag := range im.Tags {
