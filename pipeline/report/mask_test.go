@@ -47,7 +47,7 @@ var awkward = []string{"hunter2-two", `"q&uo'te<d>+\/ p%`, "pässwörd=ü~", "p1
 func encoded(s string) map[string]string {
 	quoted, _ := json.Marshal(s)
 	forms := map[string]string{
-		"raw": s, "json": strings.Trim(string(quoted), `"`), "query": url.QueryEscape(s), "path": url.PathEscape(s),
+		"raw": s, "json": string(quoted[1:len(quoted)-1]), "query": url.QueryEscape(s), "path": url.PathEscape(s),
 		"xml": html.EscapeString(s), "hex": hex.EncodeToString([]byte(s)), "url base64": base64.URLEncoding.EncodeToString([]byte(s)),
 		"shell": strings.ReplaceAll(s, "'", `'\''`),
 	}
@@ -86,6 +86,7 @@ func FuzzMaskWriter(f *testing.F) {
 		f.Add(secret, "before ", " after", uint8(i), uint16(i), uint16(3*i))
 	}
 	f.Add("line one\nline two\n", "\x1b[31m*", "\r\n*\xff", uint8(7), uint16(9), uint16(12))
+	f.Add(`""""`, "ref\n\x98J_qobe ", "3after", uint8('g'), uint16(2), uint16(39))
 	f.Fuzz(func(t *testing.T, secret, before, after string, form uint8, cut, again uint16) {
 		written := func(text string, secrets ...string) string {
 			var b bytes.Buffer
