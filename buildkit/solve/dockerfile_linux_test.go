@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,6 +20,7 @@ import (
 
 // TestDockerfile builds with every documented feature of Dockerfiles, in images
 // made on the spot. Each case prints in a RUN, or is checked by running the image.
+// Mounts of ssh have [TestSSH].
 //
 // See https://docs.docker.com/reference/dockerfile/.
 func TestDockerfile(t *testing.T) {
@@ -59,7 +59,6 @@ func TestDockerfile(t *testing.T) {
 		{name: "SHELL", lines: "SHELL [\"/bin/sh\", \"-c\", \"echo shell: $0\"]\nRUN words\n", want: "shell: words\n"},
 		{name: "ARG scoping", lines: "ARG outer=wrong\nRUN echo [$outer] [$given]\nFROM base\nARG given\nRUN echo [$outer] [$given]\n", spec: buildkit.Spec{Args: map[string]string{"given": "g"}}, want: "[] [g]\n"},
 		{name: "platform args", lines: "ARG BUILDPLATFORM\nARG TARGETARCH\nRUN echo $BUILDPLATFORM ${TARGETARCH:+arch}\n", want: "linux/" + runtime.GOARCH + " arch\n"},
-		{name: "RUN --mount=ssh", lines: "RUN --mount=type=ssh test -S \"$SSH_AUTH_SOCK\" && echo agent\n", spec: buildkit.Spec{SSH: map[string]string{"default": agentSocket(t)}}, want: "agent\n"},
 		{name: "RUN --mount=bind of a stage", lines: "FROM base AS made\nRUN echo made > /made\nFROM base\nRUN --mount=type=bind,from=made,source=/made,target=/b cat /b\n", want: "made\n"},
 		{name: "RUN --security", lines: "RUN --security=insecure mkdir /t && mount -t tmpfs none /t && echo mounted\n", spec: buildkit.Spec{Allow: []string{"security.insecure"}}, want: "mounted\n"},
 		{name: "COPY --link --chmod of a stage", lines: "RUN echo made > /made\nFROM base\nCOPY --from=0 --link --chmod=640 /made /a/b\nRUN stat -c %a /a/b && cat /a/b\n", want: "640\nmade\n"},
@@ -157,17 +156,6 @@ func withBase(t *testing.T, base buildkit.Image, spec buildkit.Spec, lines strin
 	maps.Copy(contexts, spec.Contexts)
 	spec.Contexts = contexts
 	return spec
-}
-
-// agentSocket is a socket as that of an agent.
-func agentSocket(t *testing.T) string {
-	t.Helper()
-	lis, err := new(net.ListenConfig).Listen(t.Context(), "unix", filepath.Join(t.TempDir(), "agent"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { lis.Close() })
-	return lis.Addr().String()
 }
 
 func tarOf(name, text string) string {
