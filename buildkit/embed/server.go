@@ -155,8 +155,8 @@ func (s *server) control(life context.Context) error {
 			"gateway.v0":    images,
 		},
 		CacheManager:              s.keys,
-		ResolveCacheExporterFuncs: cacheExporters(sessions, hosts),
-		ResolveCacheImporterFuncs: cacheImporters(sessions, s.work.ContentStore(), hosts),
+		ResolveCacheExporterFuncs: cacheExporters(sessions, hosts, s.cfg.Patience),
+		ResolveCacheImporterFuncs: cacheImporters(sessions, s.work.ContentStore(), hosts, s.cfg.Patience),
 		// RUN has the host's network anyway. Who asks for it by name is asked by solve.
 		Entitlements:   append([]string{"network.host"}, s.cfg.Entitlements...),
 		HistoryConfig:  &bkconfig.HistoryConfig{MaxEntries: new(int64)}, // none: it would hold the tokens of caches

@@ -25,7 +25,7 @@ type Solver struct {
 	Isolated     bool                      // use a state of its own below State, which Close removes; nothing is waited for
 	PlainHTTP    []string                  // registries spoken to without TLS; those on loopback always are
 	Mirrors      map[string][]string       // by host: where what a registry holds is looked for first
-	Patience     time.Duration             // how long a registry may be silent; zero means [buildkit.Patience]
+	Patience     time.Duration             // how long a registry may be silent, and GitHub's cache may take; zero means [buildkit.Patience]
 	Entitlements []string                  // what a build may ask for besides the host's network, such as "security.insecure"
 	Wait         time.Duration             // how long to wait while another process uses State; zero means until the context ends
 	Waiting      func(*buildkit.LockError) // is called once if we have to wait; may be nil

@@ -41,7 +41,11 @@ func newBuilder(t *testing.T) *solve.Builder {
 
 func builderAt(t *testing.T, state string) *solve.Builder {
 	t.Helper()
-	solver := &embed.Solver{State: state, Entitlements: []string{"security.insecure"}}
+	return builderOn(t, &embed.Solver{State: state, Entitlements: []string{"security.insecure"}})
+}
+
+func builderOn(t *testing.T, solver *embed.Solver) *solve.Builder {
+	t.Helper()
 	if os.Getenv("SLIPWAY_TEST_LOG") != "" {
 		solver.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
