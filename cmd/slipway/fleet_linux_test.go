@@ -144,7 +144,7 @@ func TestFleet(t *testing.T) {
 	}
 }
 
-// TestTwoCommits builds services over one base of the same pipeline, then the next
+// TestTwoCommits builds forty services over one base of the same pipeline, then the next
 // commit of them on another machine: another folder, umask, times and state. What
 // the commit did not touch has the same key and digest, and is not built.
 func TestTwoCommits(t *testing.T) {
@@ -154,10 +154,9 @@ func TestTwoCommits(t *testing.T) {
 	srv := httptest.NewServer(&registry.Server{Dir: t.TempDir()})
 	defer srv.Close()
 	host := srv.Listener.Addr().String()
-	const n = 12
 	files := map[string]string{"README.md": "first\n", "base/Dockerfile": "FROM scratch\nCOPY base /base\n", "base/base": "base"}
 	var names []string
-	for i := range n {
+	for i := range services {
 		name := fmt.Sprintf("s%d", i)
 		names = append(names, name)
 		files[name+"/Dockerfile"], files[name+"/main"] = "FROM base\nCOPY main /main\n", name
@@ -225,7 +224,7 @@ func TestTwoCommits(t *testing.T) {
 	write(two, "s7/main", "changed")
 	git(two, "commit", "-qam", "second")
 	plan := slipway(two, state, "plan") // what was built here last is known by stage, not by folder
-	if strings.Count(plan, "reuse: ") != n-1 || !strings.Contains(plan, "build: file main changed") {
+	if strings.Count(plan, "reuse: ") != services-1 || !strings.Contains(plan, "build: file main changed") {
 		t.Errorf("the plan is not about s7/main alone:\n%s", plan)
 	}
 	after := run(two, t.TempDir())
