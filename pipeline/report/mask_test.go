@@ -47,7 +47,7 @@ var awkward = []string{"hunter2-two", `"q&uo'te<d>+\/ p%`, "pässwörd=ü~", "p1
 func encoded(s string) map[string]string {
 	quoted, _ := json.Marshal(s)
 	forms := map[string]string{
-		"raw": s, "json": string(quoted[1:len(quoted)-1]), "query": url.QueryEscape(s), "path": url.PathEscape(s),
+		"raw": s, "json": string(quoted[1 : len(quoted)-1]), "query": url.QueryEscape(s), "path": url.PathEscape(s),
 		"xml": html.EscapeString(s), "hex": hex.EncodeToString([]byte(s)), "url base64": base64.URLEncoding.EncodeToString([]byte(s)),
 		"shell": strings.ReplaceAll(s, "'", `'\''`),
 	}
