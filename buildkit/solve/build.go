@@ -61,9 +61,8 @@ func (b *Builder) Build(ctx context.Context, spec buildkit.Spec, watch func(buil
 	opt.SharedKey = b.sharedKey(ctx, c, src.trees())
 	res, err := c.Solve(ctx, nil, opt, f.start())
 	f.wait()
-	if err != nil && cacheRefused(err) && ctx.Err() == nil {
+	for imported := len(opt.CacheImports) > 0; err != nil && ctx.Err() == nil && less(&opt, imported, err); {
 		f.say(buildkit.Progress{Warning: &buildkit.Warning{Text: cacheLeftOut + trimmed(err)}})
-		opt.CacheExports, opt.CacheImports = nil, nil
 		f = newFollower(spec, watch)
 		res, err = c.Solve(ctx, nil, opt, f.start())
 		f.wait()

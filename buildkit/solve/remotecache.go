@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/moby/buildkit/client"
@@ -97,5 +98,28 @@ func cacheFault(v *client.Vertex) *buildkit.Warning {
 // its words: nothing typed comes over the wire.
 var cacheSetup = regexp.MustCompile(`failed to configure \w+ cache (ex|im)porter`)
 
-// cacheRefused reports whether a build failed for its caches alone.
-func cacheRefused(err error) bool { return cacheSetup.MatchString(err.Error()) }
+// layerLost finds errors of layers that could not be had, in BuildKit's words. One
+// of a cache is fetched when it is needed, long after the cache said that it has it.
+var layerLost = regexp.MustCompile(`failed to copy: |failed commit on ref |short read: |unsupported media type `)
+
+// less takes from a build what may be to blame for its error, and reports whether
+// there was something: caches that cannot be made out, those it imported, which
+// promised a layer that is not there, and at last the builder's own, which took over
+// the promise. A layer of a base may be to blame as well; then it is so without
+// caches, too.
+func less(opt *client.SolveOpt, imported bool, err error) bool {
+	text := err.Error()
+	ran := strings.Contains(text, "did not complete successfully")
+	_, own := opt.FrontendAttrs["no-cache"]
+	switch {
+	case cacheSetup.MatchString(text) && len(opt.CacheExports)+len(opt.CacheImports) > 0:
+		opt.CacheExports, opt.CacheImports = nil, nil
+	case !imported || ran || own || !layerLost.MatchString(text):
+		return false
+	case len(opt.CacheImports) > 0:
+		opt.CacheImports = nil
+	default:
+		opt.FrontendAttrs["no-cache"] = ""
+	}
+	return true
+}
