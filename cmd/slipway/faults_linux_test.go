@@ -8,9 +8,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"io"
-	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,9 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"github.com/slipway-ci/slipway/buildkit/embed"
 	"github.com/slipway-ci/slipway/buildkit/faults"
 	"github.com/slipway-ci/slipway/buildkit/registry"
 )
@@ -30,7 +25,6 @@ import (
 // one way, while a pipeline builds on a base in that registry and pushes there.
 type faultCell struct {
 	by, dir, host string
-	fault         faults.Fault
 	upstream      *registry.Server
 	proxy         *faults.Proxy
 	outcome       string
@@ -46,60 +40,17 @@ func builderAsks(r faults.Request) bool {
 // also those that BuildKit makes, while the command builds and pushes. What comes of
 // it is written down in testdata/faults.golden, after some things hold in any case.
 func TestRegistryFaults(t *testing.T) {
-	config := os.Getenv("DOCKER_CONFIG")
-	if os.Getenv("SLIPWAY_TEST_ALONE") == "" {
-		config = t.TempDir()
-	}
-	if !alone(t, "DOCKER_CONFIG="+config) {
+	world := faultyWorld(t)
+	if world == nil {
 		return
 	}
-	away := landing(t)
-	stop := make(chan struct{})
-	defer close(stop)
-
-	// Another host, which serves what it is asked for as a registry's storage does.
-	var others sync.Map // handler by the host that led there
-	var mu sync.Mutex
-	var told []string
-	elsewhere := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if auth := r.Header.Get("Authorization"); auth != "" {
-			mu.Lock()
-			told = append(told, r.Method+" "+r.URL.Path+": "+auth)
-			mu.Unlock()
-		}
-		name := strings.SplitN(strings.TrimPrefix(r.URL.Path, "/"), "/", 2)
-		next, ok := others.Load(name[0])
-		if !ok {
-			http.NotFound(w, r)
-			return
-		}
-		r.URL.Path = "/" + name[1]
-		next.(http.Handler).ServeHTTP(w, r)
-	}))
-	lis, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.2:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	elsewhere.Listener = lis
-	elsewhere.Start()
-	defer elsewhere.Close()
-
+	defer close(world.stop)
 	ours := []faults.Kind{faults.Ping, faults.Token, faults.HeadManifest, faults.GetManifest, faults.HeadBlob, faults.PostUpload, faults.PutUpload, faults.PutManifest}
 	theirs := []faults.Kind{faults.Token, faults.HeadManifest, faults.GetManifest, faults.GetBlob}
 	var cells []*faultCell
-	logins := map[string]any{}
 	add := func(by string, kind faults.Kind, n int) {
-		id := fmt.Sprintf("cell%d", len(cells))
 		c := &faultCell{by: by, dir: t.TempDir(), upstream: &registry.Server{Dir: t.TempDir()}}
-		c.fault = faults.All(elsewhere.URL+"/"+id, time.Second, stop)[n]
-		c.proxy = &faults.Proxy{Next: guarded(c.upstream), On: kind, Fault: &c.fault, Of: func(r faults.Request) bool { return builderAsks(r) == (by == "builder") }}
-		others.Store(id, c.upstream)
-		srv := httptest.NewUnstartedServer(c.proxy)
-		srv.Config.ErrorLog = log.New(io.Discard, "", 0)
-		srv.Start()
-		t.Cleanup(srv.Close)
-		c.host = srv.Listener.Addr().String()
-		logins[c.host] = map[string]string{"username": "ada", "password": "secret"}
+		c.proxy, c.host = world.proxy(t, c.upstream, kind, n, func(r faults.Request) bool { return builderAsks(r) == (by == "builder") })
 		cells = append(cells, c)
 	}
 	for n := range faults.All("", 0, nil) {
@@ -110,13 +61,7 @@ func TestRegistryFaults(t *testing.T) {
 			add("builder", kind, n)
 		}
 	}
-	text, err := json.Marshal(map[string]any{"auths": logins})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(config, "config.json"), text, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	world.login(t)
 	socket := builderFor(t)
 	var running sync.WaitGroup
 	places := make(chan struct{}, 24) // most of the time is spent waiting to try again
@@ -132,16 +77,11 @@ func TestRegistryFaults(t *testing.T) {
 	var table strings.Builder
 	for _, c := range cells {
 		for _, problem := range c.problems {
-			t.Errorf("%s %s %s: %s", c.by, c.proxy.On, c.fault.Name, problem)
+			t.Errorf("%s %s %s: %s", c.by, c.proxy.On, c.proxy.Fault.Name, problem)
 		}
-		fmt.Fprintf(&table, "%-7s  %-13s  %-22s  %s\n", c.by, c.proxy.On, c.fault.Name, c.outcome)
+		fmt.Fprintf(&table, "%-7s  %-13s  %-22s  %s\n", c.by, c.proxy.On, c.proxy.Fault.Name, c.outcome)
 	}
-	for _, credential := range told {
-		t.Errorf("a credential followed a redirect: %s", credential)
-	}
-	if n := away.Load(); n > 0 {
-		t.Errorf("%d connections were made to %s", n, linkLocal)
-	}
+	world.check(t)
 	compareTable(t, filepath.Join("testdata", "faults.golden"), table.String())
 }
 
@@ -166,71 +106,6 @@ func compareTable(t *testing.T, golden, table string) {
 			t.Errorf("got  %s\nwant %s", got[i], line)
 		}
 	}
-}
-
-// guarded lets in who has a token; who has a password gets one.
-func guarded(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		user, password, _ := r.BasicAuth()
-		switch {
-		case r.URL.Path == "/token" && r.Method == http.MethodPost:
-			w.WriteHeader(http.StatusMethodNotAllowed)
-		case r.URL.Path == "/token" && (user != "ada" || password != "secret"):
-			w.WriteHeader(http.StatusUnauthorized)
-		case r.URL.Path == "/token":
-			w.Header().Set("Content-Type", "application/json")
-			fmt.Fprint(w, `{"token": "let-me-in"}`)
-		case r.Header.Get("Authorization") != "Bearer let-me-in":
-			challenge := fmt.Sprintf(`Bearer realm="http://%s/token",service="test"`, r.Host)
-			if r.Header.Get("Authorization") != "" {
-				challenge += `,error="invalid_token"`
-			}
-			w.Header().Set("WWW-Authenticate", challenge)
-			w.WriteHeader(http.StatusUnauthorized)
-		default:
-			next.ServeHTTP(w, r)
-		}
-	})
-}
-
-// silence is how long a registry may be silent in this table. It is not short, as
-// a healthy answer on a busy machine must not take longer.
-const silence = 2 * time.Second
-
-// builderFor starts a solver that all commands of a test share, and returns the
-// address of it.
-func builderFor(t *testing.T) string {
-	t.Helper()
-	solver := &embed.Solver{State: t.TempDir(), Patience: silence}
-	lis, err := new(net.ListenConfig).Listen(t.Context(), "unix", filepath.Join(t.TempDir(), "s"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		lis.Close()
-		if err := solver.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	life := context.WithoutCancel(t.Context())
-	go func() {
-		for {
-			in, err := lis.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer in.Close()
-				out, err := solver.Dial(life)
-				if err != nil {
-					return
-				}
-				go func() { _, _ = io.Copy(out, in); out.Close() }()
-				_, _ = io.Copy(in, out)
-			}()
-		}
-	}()
-	return "unix://" + lis.Addr().String()
 }
 
 // run lets the command fail, or not, and then lets it work.
@@ -263,7 +138,7 @@ func (c *faultCell) run(ctx context.Context, socket string) {
 	}
 	code, said := slipway()
 	if os.Getenv("SLIPWAY_TEST_LOG") != "" {
-		fmt.Printf("=== %s %s %s: %d fired %d of %d\n%s", c.by, c.proxy.On, c.fault.Name, code, c.proxy.Fired(), len(c.proxy.Seen()), said)
+		fmt.Printf("=== %s %s %s: %d fired %d of %d\n%s", c.by, c.proxy.On, c.proxy.Fault.Name, code, c.proxy.Fired(), len(c.proxy.Seen()), said)
 	}
 	c.outcome = fmt.Sprintf("exit code %d", code)
 	if c.proxy.Fired() == 0 {
