@@ -28,9 +28,11 @@ type Builder struct {
 	// where their cache is. Nil means that there are none.
 	Env func(name string) (string, bool)
 
-	// Sent is a folder that remembers what builders were sent, so that only what has
+	// Sent is a folder that remembers what the builder was sent, so that only what has
 	// changed is sent again. It is made when it is needed; empty, all files of a
-	// context are sent when one has changed. Forgetting is safe.
+	// context are sent when one has changed. Forgetting is safe; being older than the
+	// builder is not, for then an edit may be missed. So it is for a builder whose
+	// state is kept, copied and restored together with this folder.
 	Sent string
 
 	mu     sync.Mutex

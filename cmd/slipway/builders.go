@@ -94,12 +94,8 @@ func (a *app) remotes() ([]*solve.Member, error) {
 // addBuilders gives a world what it builds with.
 func (a *app) addBuilders(w *world) {
 	members, err := a.remotes()
-	sent := filepath.Join(w.state, "sent")
-	if a.flags.isolated {
-		sent = "" // there is no next time
-	}
 	for _, m := range members {
-		m.Env, m.Patience, m.Sent = a.env, a.patience, sent
+		m.Env, m.Patience = a.env, a.patience
 	}
 	switch {
 	case err != nil: // was said before any command ran
@@ -107,7 +103,10 @@ func (a *app) addBuilders(w *world) {
 		return
 	case len(members) == 0:
 		own := newSolver(w.state, a.flags.isolated, a.flags.plainHTTP, a.patience, a.waiting, a.log())
-		b := &solve.Builder{Dial: own.Dial, Env: a.env, Patience: a.patience, Sent: sent}
+		b := &solve.Builder{Dial: own.Dial, Env: a.env, Patience: a.patience}
+		if !a.flags.isolated { // else there is no next time
+			b.Sent = filepath.Join(w.state, "sent") // goes wherever the solver's state goes
+		}
 		w.members = []*solve.Member{{Name: w.state, Builder: b}}
 		w.builder, w.own, w.close = b, own, []func() error{b.Close, own.Close}
 		return
