@@ -124,14 +124,15 @@ async function get(url) {
 /** run runs the binary and returns its exit code. Signals are forwarded; a second one makes slipway give up at once. */
 export function run(binary, args, env, limits = patience) {
   return new Promise((done, fail) => {
-    const child = spawn(binary, args, { env, stdio: ["ignore", "inherit", "inherit"] });
-    let timers;
+    // Listen first: a signal between the start and here would end node and leave the child alone.
+    let child, timers;
     const forward = signal => {
       child.kill(signal);
       timers ??= Object.entries(limits).map(([last, after]) => setTimeout(() => child.kill(last), after));
     };
     const signals = ["SIGINT", "SIGTERM"];
     for (const s of signals) process.on(s, forward);
+    child = spawn(binary, args, { env, stdio: ["ignore", "inherit", "inherit"] });
     child.on("error", err => fail(new Error(`${binary} cannot be run: ${err.message}`)));
     child.on("close", (code, signal) => {
       timers?.forEach(clearTimeout);
