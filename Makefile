@@ -100,7 +100,7 @@ mutate: build bin/slipway-cluster ## without each rule of a verdict and each gua
 	$(E2E) -C e2e run $(E2EFLAGS) ./mutate
 
 # Go makes each input that is interesting as small as it can, for up to a minute, and tries nothing meanwhile.
-FUZZ := ./pipeline/syntax:FuzzPlan ./pipeline/expr:FuzzTemplate ./pipeline/github:FuzzLog ./pipeline/report:FuzzTame ./pipeline/report:FuzzMaskWriter ./deploy/kustomize:FuzzParts
+FUZZ := ./pipeline/syntax:FuzzPlan ./pipeline/expr:FuzzTemplate ./pipeline/github:FuzzLog ./pipeline/report:FuzzTame ./pipeline/report:FuzzMaskWriter ./deploy/kustomize:FuzzParts ./deploy/kustomize:FuzzPlain
 fuzz: ## bytes to plan, expressions, hostile output, and renders in parts: 10 s of each
 	for f in $(FUZZ); do go test $${f%:*} -run '^$$' -fuzz $${f#*:}'$$' -fuzztime 10s -fuzzminimizetime 10x || exit 1; done
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strconv"
 
+	printed "go.yaml.in/yaml/v2" // what sigs.k8s.io/yaml writes with
 	"sigs.k8s.io/yaml"
 
 	"github.com/slipway-ci/slipway/deploy"
@@ -15,11 +16,7 @@ import (
 func Encode(objs []deploy.Object) ([]byte, error) {
 	var out bytes.Buffer
 	for n, o := range objs {
-		text, err := json.Marshal(o.Body)
-		if err != nil {
-			return nil, &deploy.ObjectError{Object: o, Err: err}
-		}
-		doc, err := yaml.JSONToYAML(text)
+		doc, err := encode(o.Body)
 		if err != nil {
 			return nil, &deploy.ObjectError{Object: o, Err: err}
 		}
@@ -29,6 +26,17 @@ func Encode(objs []deploy.Object) ([]byte, error) {
 		out.Write(doc)
 	}
 	return out.Bytes(), nil
+}
+
+func encode(body map[string]any) ([]byte, error) {
+	if plainly(body) {
+		return printed.Marshal(body)
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	return yaml.JSONToYAML(text)
 }
 
 // Decode reads what [Encode] wrote.

@@ -10,22 +10,36 @@ import (
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/kustomize/kyaml/resid"
+
+	"github.com/slipway-ci/slipway/deploy"
 )
 
 // An order is that in which kustomize prints objects: by kind, namespace and name.
 type order map[resid.Gvk]int
 
+// A placed object is one that was rendered, with what its place in the order depends on.
+type placed struct {
+	kind  resid.Gvk
+	place string // namespace and name
+	body  map[string]any
+}
+
+// place keeps of an object that kustomize rendered what is needed.
+func place(r *resource.Resource) (placed, error) {
+	body, err := bodyOf(r)
+	return placed{kindOf(r), cmp.Or(r.GetNamespace(), "~X") + "|" + r.GetName(), body}, err
+}
+
 // orderOf asks kustomize for the order of the kinds that there are, by rendering one
 // object of each.
-func orderOf(parts [][]*resource.Resource) (order, error) {
+func orderOf(parts [][]placed) (order, error) {
 	ranks := order{}
 	var stubs strings.Builder
 	for _, p := range parts {
-		for _, r := range p {
-			gvk := kindOf(r)
-			if _, ok := ranks[gvk]; !ok {
-				ranks[gvk] = len(ranks)
-				fmt.Fprintf(&stubs, "---\n{apiVersion: %q, kind: %q, metadata: {name: x}}\n", gvk.ApiVersion(), gvk.Kind)
+		for _, o := range p {
+			if _, ok := ranks[o.kind]; !ok {
+				ranks[o.kind] = len(ranks)
+				fmt.Fprintf(&stubs, "---\n{apiVersion: %q, kind: %q, metadata: {name: x}}\n", o.kind.ApiVersion(), o.kind.Kind)
 			}
 		}
 	}
@@ -43,15 +57,12 @@ func orderOf(parts [][]*resource.Resource) (order, error) {
 	return ranks, nil
 }
 
-func (o order) compare(a, b *resource.Resource) int {
-	place := func(r *resource.Resource) string {
-		return cmp.Or(r.GetNamespace(), "~X") + "|" + r.GetName()
-	}
-	return cmp.Or(cmp.Compare(o[kindOf(a)], o[kindOf(b)]), strings.Compare(place(a), place(b)))
+func (o order) compare(a, b placed) int {
+	return cmp.Or(cmp.Compare(o[a.kind], o[b.kind]), strings.Compare(a.place, b.place))
 }
 
 // merged returns all objects of parts that kustomize has sorted, in its order.
-func merged(parts [][]*resource.Resource) ([]*resource.Resource, error) {
+func merged(parts [][]placed) ([]deploy.Object, error) {
 	o, err := orderOf(parts)
 	if err != nil {
 		return nil, err
@@ -63,7 +74,11 @@ func merged(parts [][]*resource.Resource) ([]*resource.Resource, error) {
 	}
 	all := slices.Concat(parts...)
 	slices.SortFunc(all, o.compare)
-	return all, nil
+	objs := make([]deploy.Object, len(all))
+	for n, p := range all {
+		objs[n].Body = p.body
+	}
+	return objs, nil
 }
 
 // kindOf returns the kind of an object, without what kustomize knows of it.

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"os"
 
-	"sigs.k8s.io/kustomize/api/resource"
-
 	"github.com/slipway-ci/slipway/deploy"
 )
 
@@ -83,21 +81,26 @@ func (d *division) worthwhile() bool {
 
 // render renders all parts. Any error only says why that may not be done.
 func (d *division) render() ([]deploy.Object, error) {
-	var own [][]*resource.Resource
+	var own [][]placed
 	for n, p := range d.parts {
 		rendered, err := build(d.view(p), d.folder)
 		if err != nil {
 			return nil, err
 		}
-		var some []*resource.Resource
+		var some []placed
 		for _, r := range rendered {
 			c := classOf(d.byName, r.GetName())
 			if c == nil || !p.in[c] {
 				return nil, fmt.Errorf("%s comes from nowhere", r.CurId())
 			}
-			if c.part == n {
-				some = append(some, r)
+			if c.part != n {
+				continue
 			}
+			o, err := place(r)
+			if err != nil {
+				return nil, err
+			}
+			some = append(some, o)
 		}
 		own = append(own, some)
 	}
@@ -112,5 +115,5 @@ func (d *division) render() ([]deploy.Object, error) {
 			}
 		}
 	}
-	return objects(all)
+	return all, nil
 }

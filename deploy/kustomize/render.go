@@ -135,17 +135,28 @@ func build(files filesys.FileSystem, folder string) (rendered []*resource.Resour
 func objects(rendered []*resource.Resource) ([]deploy.Object, error) {
 	objs := make([]deploy.Object, 0, len(rendered))
 	for _, resource := range rendered {
-		text, err := resource.MarshalJSON()
+		body, err := bodyOf(resource)
 		if err != nil {
 			return nil, err
-		}
-		body, err := decode(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", resource.CurId(), err)
 		}
 		objs = append(objs, deploy.Object{Body: body})
 	}
 	return objs, nil
+}
+
+func bodyOf(r *resource.Resource) (map[string]any, error) {
+	if body, ok := plainBody(r.YNode()); ok {
+		return body, nil
+	}
+	text, err := r.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	body, err := decode(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r.CurId(), err)
+	}
+	return body, nil
 }
 
 // onDisk is the file system as kustomize sees it, which is read only.
