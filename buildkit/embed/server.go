@@ -69,6 +69,12 @@ type server struct {
 
 // startServer brings up a solver on a state folder that is locked.
 func startServer(ctx context.Context, cfg config) (_ *server, err error) {
+	unsynced := cfg.Isolated // it is thrown away in the end
+	if !cfg.Isolated {
+		if unsynced, err = trust(cfg.Root); err != nil {
+			return nil, err
+		}
+	}
 	if cfg.SingleID {
 		if cfg.Runc, err = installShim(cfg.Root, cfg.Runc); err != nil {
 			return nil, err
@@ -88,7 +94,7 @@ func startServer(ctx context.Context, cfg config) (_ *server, err error) {
 			stop(err)
 		}
 	}()
-	if s.disk, err = openStore(life, cfg.Root); err != nil {
+	if s.disk, err = openStore(life, cfg.Root, unsynced); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -141,7 +147,7 @@ func (s *server) control(life context.Context) error {
 		return err
 	}
 	history, err := boltutil.SafeOpen(filepath.Join(s.cfg.Root, "history.db"), 0o600,
-		&bolt.Options{FreelistType: bolt.FreelistMapType, NoFreelistSync: true})
+		&bolt.Options{FreelistType: bolt.FreelistMapType, NoFreelistSync: true, NoSync: s.disk.unsynced})
 	if err != nil {
 		return err
 	}
@@ -188,6 +194,9 @@ func (s *server) shutdown(ctx context.Context) error {
 	err := errors.Join(s.ctl.Close(), s.disk.close(), sweep(ctx, s.cfg))
 	if s.cfg.Isolated {
 		return errors.Join(err, empty(s.cfg.Root))
+	}
+	if err == nil && s.disk.unsynced {
+		err = settle(s.cfg.Root)
 	}
 	_ = reserve(s.cfg.Root) // the next start tries again
 	return err

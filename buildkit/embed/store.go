@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/metadata"
 	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/containerd/v2/core/snapshots/storage"
 	contentlocal "github.com/containerd/containerd/v2/plugins/content/local"
 	"github.com/containerd/containerd/v2/plugins/snapshots/native"
 	"github.com/containerd/containerd/v2/plugins/snapshots/overlay"
@@ -28,22 +29,30 @@ const openTime = 10 * time.Second
 
 // A store is where layers, blobs and the records of both lie on the disk.
 type store struct {
-	dir     string // of this snapshotter
-	name    string // of this snapshotter
-	snaps   *snapshotter
-	blobs   content.Store
-	db      *bolt.DB
-	records *metadata.DB
+	dir      string // of this snapshotter
+	name     string // of this snapshotter
+	unsynced bool   // databases are synced when all are closed
+	snaps    *snapshotter
+	blobs    content.Store
+	db       *bolt.DB
+	records  *metadata.DB
 }
 
 // openStore opens what runc.NewWorkerOpt would, which keeps the databases to
 // itself: they could never be closed, and another process could not have them.
-func openStore(ctx context.Context, root string) (_ *store, err error) {
-	s := &store{name: "native"}
+func openStore(ctx context.Context, root string, unsynced bool) (_ *store, err error) {
+	s := &store{name: "native", unsynced: unsynced}
 	open := native.NewSnapshotter
 	if overlayutils.Supported(root) == nil {
 		s.name, open = "overlayfs", func(dir string) (snapshots.Snapshotter, error) {
-			return overlay.NewSnapshotter(dir, overlay.AsynchronousRemove)
+			ms, err := storage.NewMetaStore(filepath.Join(dir, "metadata.db"), func(o *bolt.Options) error {
+				o.NoSync = unsynced
+				return nil
+			})
+			if err != nil {
+				return nil, err
+			}
+			return overlay.NewSnapshotter(dir, overlay.AsynchronousRemove, overlay.WithMetaStore(ms))
 		}
 	}
 	s.dir = filepath.Join(root, "runc-"+s.name)
@@ -64,7 +73,7 @@ func openStore(ctx context.Context, root string) (_ *store, err error) {
 		return nil, err
 	}
 	s.db, err = bolt.Open(filepath.Join(s.dir, "containerdmeta.db"), 0o644,
-		&bolt.Options{FreelistType: bolt.FreelistMapType, Timeout: openTime})
+		&bolt.Options{FreelistType: bolt.FreelistMapType, Timeout: openTime, NoSync: unsynced})
 	if err != nil {
 		return nil, err
 	}

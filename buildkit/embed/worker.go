@@ -9,7 +9,6 @@ import (
 	"github.com/containerd/containerd/v2/core/diff/apply"
 	"github.com/containerd/containerd/v2/core/metadata"
 	"github.com/containerd/containerd/v2/plugins/diff/walking"
-	bkmetadata "github.com/moby/buildkit/cache/metadata"
 	"github.com/moby/buildkit/client"
 	bkconfig "github.com/moby/buildkit/cmd/buildkitd/config"
 	"github.com/moby/buildkit/executor/oci"
@@ -56,7 +55,7 @@ func newWorker(ctx context.Context, cfg config, s *store, running *runs) (*base.
 	if err != nil {
 		return nil, err
 	}
-	refs, err := bkmetadata.NewStore(filepath.Join(s.dir, "metadata_v2.db"))
+	refs, err := openRefs(filepath.Join(s.dir, "metadata_v2.db"), s.unsynced)
 	if err != nil {
 		return nil, err
 	}
