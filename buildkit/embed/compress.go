@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"runtime"
+	"sync"
 
 	"github.com/klauspost/pgzip"
 	"github.com/moby/buildkit/util/compression"
@@ -37,9 +38,37 @@ func compressorOf(ctx context.Context, c compression.Config) compression.Compres
 }
 
 func newGzip(to io.Writer, level int) (io.WriteCloser, error) {
+	if level != gzipLevel {
+		return startGzip(to, level)
+	}
+	w, _ := idle.Get().(*pgzip.Writer)
+	if w == nil {
+		fresh, err := startGzip(to, level)
+		return &reused{fresh}, err
+	}
+	w.Reset(to)
+	return &reused{w}, w.SetConcurrency(gzipBlock, runtime.GOMAXPROCS(0)+1)
+}
+
+func startGzip(to io.Writer, level int) (*pgzip.Writer, error) {
 	w, err := pgzip.NewWriterLevel(to, level)
 	if err != nil {
 		return nil, err
 	}
 	return w, w.SetConcurrency(gzipBlock, runtime.GOMAXPROCS(0)+1)
+}
+
+// idle are writers of the usual level: their buffers are larger than most layers.
+var idle sync.Pool
+
+// A reused writer is given back when it is closed.
+type reused struct{ *pgzip.Writer }
+
+func (r *reused) Close() error {
+	err := r.Writer.Close()
+	if err == nil {
+		idle.Put(r.Writer)
+	}
+	r.Writer = nil
+	return err
 }

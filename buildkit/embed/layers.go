@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -36,6 +37,11 @@ type layers struct {
 	store   content.Store
 	leases  leases.Manager
 	packing flightcontrol.Group[ocispecs.Descriptor] // by snapshot, epoch and compression
+	turns   chan struct{}                            // of those that pack: each has buffers of some megabytes
+}
+
+func newLayers(store content.Store, leases leases.Manager) *layers {
+	return &layers{store: store, leases: leases, turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
 }
 
 // rewrittenAt is the annotation by which BuildKit knows that a layer has its times.
@@ -167,6 +173,12 @@ func resource(of digest.Digest) leases.Resource {
 
 // pack writes a layer into the content store. The same files give the same bytes.
 func (l *layers) pack(ctx context.Context, ref string, epoch time.Time, mediaType string, compress compression.Compressor, write func(io.Writer) error) (desc ocispecs.Descriptor, err error) {
+	select {
+	case l.turns <- struct{}{}:
+		defer func() { <-l.turns }()
+	case <-ctx.Done():
+		return desc, context.Cause(ctx)
+	}
 	w, err := content.OpenWriter(ctx, l.store, content.WithRef(ref), content.WithDescriptor(ocispecs.Descriptor{MediaType: mediaType}))
 	if err != nil {
 		return desc, err

@@ -57,7 +57,7 @@ func TestPack(t *testing.T) {
 		}
 		runtime.GOMAXPROCS(1 + 3*i)
 		c := compression.New(compression.Gzip)
-		desc, err := (&layers{store: store}).pack(t.Context(), "x", epoch, c.Type.MediaType(), compressorOf(t.Context(), c), archiveOf(modified))
+		desc, err := newLayers(store, nil).pack(t.Context(), "x", epoch, c.Type.MediaType(), compressorOf(t.Context(), c), archiveOf(modified))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +111,7 @@ func TestPackFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	gone := errors.New("the file is gone")
-	_, err = (&layers{store: store}).pack(t.Context(), "x", time.Unix(0, 0), ocispecs.MediaTypeImageLayerGzip, compressorOf(t.Context(), compression.New(compression.Gzip)), func(w io.Writer) error {
+	_, err = newLayers(store, nil).pack(t.Context(), "x", time.Unix(0, 0), ocispecs.MediaTypeImageLayerGzip, compressorOf(t.Context(), compression.New(compression.Gzip)), func(w io.Writer) error {
 		whole := new(bytes.Buffer)
 		if err := archiveOf(time.Unix(1, 0))(whole); err != nil {
 			return err

@@ -131,7 +131,7 @@ func startServer(ctx context.Context, cfg config) (_ *server, err error) {
 // control makes the part of buildkitd that answers.
 func (s *server) control(life context.Context) error {
 	workers := &worker.Controller{}
-	if err := workers.Add(&datingWorker{s.work, &layers{store: s.work.ContentStore(), leases: s.work.LeaseManager()}}); err != nil {
+	if err := workers.Add(&datingWorker{s.work, newLayers(s.work.ContentStore(), s.work.LeaseManager())}); err != nil {
 		return err
 	}
 	sessions, err := session.NewManager()

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -103,7 +104,7 @@ func (a *app) addBuilders(w *world) {
 		return
 	case len(members) == 0:
 		own := newSolver(w.state, a.flags.isolated, a.flags.plainHTTP, a.patience, a.waiting, a.log())
-		b := &solve.Builder{Dial: own.Dial, Env: a.env, Patience: a.patience}
+		b := &solve.Builder{Dial: own.Dial, Env: a.env, Patience: a.patience, AtOnce: 8 * runtime.GOMAXPROCS(0)}
 		if !a.flags.isolated { // else there is no next time
 			b.Sent = filepath.Join(w.state, "sent") // goes wherever the solver's state goes
 		}
