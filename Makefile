@@ -17,7 +17,7 @@ PACKAGES := git gcc libc6-dev pkg-config libseccomp-dev uidmap busybox-static $(
 export CGO_ENABLED := 0
 export GOFLAGS := -trimpath
 
-.PHONY: action browser node default fmt vet lint unit race fuzz bench bench-gate golden e2e docker mutate cross test build runc deps demo demo-down deps-foreign release image clean
+.PHONY: action browser node default fmt vet lint unit race fuzz bench bench-gate golden e2e docker mutate cross test build runc deps demo demo-down deps-foreign release image clean bin/floor
 
 default: vet lint unit build
 
@@ -110,14 +110,17 @@ bin/peers/.%: bench/peers/%/go.mod
 	$(if $(wildcard bench/peers/$*/*.go),$(E2E),go) -C bench/peers/$* build $(if $(wildcard bench/peers/$*/*.go),$(E2EFLAGS)) -ldflags '-s -w' -o ../../../bin/peers/ $(if $(wildcard bench/peers/$*/*.go),.,tool) && touch $@
 
 bench bench-gate bench-P%: PACKAGES += buildah skopeo
-bench: deps build bin/slipway-cluster $(PEERS) ## what slipway costs beside other tools, in bench/results
+bin/floor:
+	go build -ldflags '-s -w' -o bin/floor/ ./bench/floor/...
+
+bench: deps build bin/slipway-cluster $(PEERS) bin/floor ## what slipway costs beside other tools, in bench/results
 	go run ./bench
 
-bench-gate: deps build $(PEERS) ## small forms, which fail when costs grow faster than the work
+bench-gate: deps build $(PEERS) bin/floor ## small forms, which fail when costs grow faster than the work
 	go run ./bench -gate
 
 bench-P1 bench-P9 bench-P10 bench-P11 bench-P15: bin/slipway-cluster
-bench-P%: deps build $(PEERS) ## one scenario
+bench-P%: deps build $(PEERS) bin/floor ## one scenario
 	go run ./bench P$*
 
 test: deps browser action vet lint race fuzz cross e2e ## everything

@@ -273,18 +273,22 @@ func applies(ctx context.Context, b *Bench) error {
 			"kubectl.sh": fmt.Sprintf("set -e\n%s build k | %s apply --server-side -f -\n", filepath.Join(b.Peers, "kustomize"), strings.Join(c.kubectl("-n", fmt.Sprintf("kubectl-%d", round)), " ")),
 			"helm.sh":    fmt.Sprintf("exec %s upgrade --install many chart -n helm-%d\n", filepath.Join(b.Peers, "helm"), round),
 			"slipway.sh": fmt.Sprintf("exec %s deploy -k k -n slipway-%d --name many --progress plain\n", b.Slipway, round),
+			"floor.sh":   fmt.Sprintf("exec %s -try k/all.yaml floor-%d\n", filepath.Join(b.Floor, "apply"), round),
 		} {
 			path := filepath.Join(b.Dir, name)
 			errs = append(errs, os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644))
 		}
 		return errors.Join(errs...)
 	}
-	names := []string{"slipway", "kubectl", "helm"}
+	names := []string{"slipway", "kubectl", "helm", "floor"}
 	cases := make([]Case, len(names))
 	for i, name := range names {
 		cases[i] = Case{Name: name, Args: []string{"sh", name + ".sh"}, Dir: b.Dir, Env: []string{"KUBECONFIG=" + c.kubeconfig}}
-		if name == "kubectl" {
+		switch name {
+		case "kubectl":
 			cases[i].Name = "kustomize, kubectl apply"
+		case "floor":
+			cases[i].Name = "floor: try all, then apply all"
 		}
 		cases[i].Check = func() error {
 			text, err := c.text(ctx, "get", "configmaps,secrets,serviceaccounts,services,roles", "-n", fmt.Sprintf("%s-%d", name, round), "-o", "name")
@@ -318,6 +322,7 @@ func applies(ctx context.Context, b *Bench) error {
 	if err := renew(); err != nil {
 		return err
 	}
+	cases = cases[:3]
 	for i := range cases {
 		cases[i].Reset = nil
 	}
@@ -335,6 +340,7 @@ func applies(ctx context.Context, b *Bench) error {
 	b.aim("wall, create, of kubectl's", first[0].wall()/first[1].wall(), 0.35)
 	b.aim("CPU, create, of kubectl's", first[0].cpu()/first[1].cpu(), 0.35)
 	b.aim("wall, create, of helm's", first[0].wall()/first[2].wall(), 0.35)
+	b.aim("wall, create, of the floor's", first[0].wall()/first[3].wall(), 1.3)
 	b.note("What is unchanged is listed once or twice by kind, and not written: a test of e2e counts the requests.")
 	b.aim("wall, unchanged, of kubectl's", same[0].wall()/same[1].wall(), 0.35)
 	b.aim("wall, one changed, of kubectl's", one[0].wall()/one[1].wall(), 0.35)

@@ -83,12 +83,14 @@ func starts(ctx context.Context, b *Bench) error {
 		Case{Name: "buildctl", Args: []string{filepath.Join(b.Peers, "buildctl"), "--version"}, Dir: b.Dir},
 		Case{Name: "buildkitd", Args: []string{filepath.Join(b.Peers, "buildkitd"), "--version"}, Dir: b.Dir},
 		Case{Name: "kubectl", Args: []string{filepath.Join(b.Peers, "kubectl"), "version", "--client"}, Dir: b.Dir},
-		Case{Name: "helm", Args: []string{filepath.Join(b.Peers, "helm"), "version"}, Dir: b.Dir})
+		Case{Name: "helm", Args: []string{filepath.Join(b.Peers, "helm"), "version"}, Dir: b.Dir},
+		Case{Name: "floor: the same packages", Args: []string{filepath.Join(b.Floor, "start")}, Dir: b.Dir})
 	if err != nil {
 		return err
 	}
 	b.aim("CPU of a start, ms", 1e3*s[0].cpu(), 30)
 	b.aim("peak memory, of buildkitd's", s[0].peak()/s[2].peak(), 0.6)
+	b.aim("peak memory, of the floor's", s[0].peak()/s[5].peak(), 1.3)
 	var sizes [2]int64
 	for i, names := range [][]string{{b.Slipway}, {filepath.Join(b.Peers, "buildctl"), filepath.Join(b.Peers, "buildkitd"), filepath.Join(b.Peers, "kustomize"), filepath.Join(b.Peers, "kubectl")}} {
 		for _, name := range names {

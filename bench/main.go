@@ -72,6 +72,7 @@ func main() {
 func run(ctx context.Context) error {
 	slipway := flag.String("slipway", "bin/slipway", "the binary to measure")
 	peers := flag.String("peers", "bin/peers", "folder of the other tools")
+	floor := flag.String("floor", "bin/floor", "folder of what does only what cannot be left out (bench/floor)")
 	results := flag.String("results", "bench/results", "folder that results are written to")
 	runs := flag.Int("runs", 10, "how often each case runs, where one is short")
 	gate := flag.Bool("gate", false, "small forms, which fail when costs grow faster than the work")
@@ -82,7 +83,7 @@ func run(ctx context.Context) error {
 	}
 	defer os.RemoveAll(dir)
 	b := &Bench{Runs: *runs, Gate: *gate, Log: os.Stderr}
-	for path, to := range map[string]*string{*slipway: &b.Slipway, *peers: &b.Peers} {
+	for path, to := range map[string]*string{*slipway: &b.Slipway, *peers: &b.Peers, *floor: &b.Floor} {
 		if *to, err = filepath.Abs(path); err != nil {
 			return err
 		}

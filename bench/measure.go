@@ -20,6 +20,7 @@ import (
 type Bench struct {
 	Slipway string // path of the binary
 	Peers   string // folder of the other tools
+	Floor   string // folder of what does only what cannot be left out
 	Dir     string // for files, empty at first
 	Runs    int    // of each case, where one is short
 	Gate    bool   // the small form is wanted
@@ -42,7 +43,7 @@ type Case struct {
 	Check   func() error  // after each run, not measured
 	Daemons []*Daemon     // that work for it: their costs are its costs
 	Cold    bool          // there is nothing to warm up: the first run counts, too
-	Most    time.Duration // what all runs may take together; default: a minute
+	Most    time.Duration // what all runs may take together; default: 40 seconds
 }
 
 // Cost is what one run took of the machine: the command, all that it started, and
@@ -71,7 +72,7 @@ func (b *Bench) Compare(ctx context.Context, work string, size int, cases ...Cas
 		}
 		limit := c.Most
 		if limit == 0 {
-			limit = time.Minute
+			limit = 40 * time.Second
 		}
 		runs[i] = min(b.Runs, int(limit/max(first.Wall, time.Millisecond)))
 		if c.Cold || runs[i] == 0 {

@@ -27,6 +27,7 @@ func renders(ctx context.Context, b *Bench) error {
 		cases := []Case{
 			{Name: "slipway", Args: []string{b.Slipway, "render", "-k", over}, Dir: dir, Stdout: filepath.Join(dir, "slipway.yaml")},
 			{Name: "kustomize build", Args: []string{filepath.Join(b.Peers, "kustomize"), "build", over}, Dir: dir, Stdout: filepath.Join(dir, "kustomize.yaml")},
+			{Name: "floor: kustomize, four services at a time", Args: []string{filepath.Join(b.Floor, "render"), over}, Dir: dir, Stdout: os.DevNull},
 		}
 		s, err := b.Compare(ctx, fmt.Sprintf("%d objects", n), n, cases...)
 		if err != nil {
@@ -38,6 +39,7 @@ func renders(ctx context.Context, b *Bench) error {
 		ours, theirs = append(ours, s[0]), append(theirs, s[1])
 		if n == 1000 {
 			b.aim("CPU for 1000 objects, of kustomize's", s[0].cpu()/s[1].cpu(), 0.10)
+			b.aim("CPU for 1000 objects, of the floor's", s[0].cpu()/s[2].cpu(), 1.3)
 		}
 	}
 	last := len(sizes) - 1
