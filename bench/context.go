@@ -17,6 +17,7 @@ type single struct {
 	dir      string // of the context
 	round    int
 	zstd     bool
+	many     bool // the context has many files
 }
 
 // single starts what it takes to build the context in dir, which is made.
@@ -33,7 +34,7 @@ func (b *Bench) single(ctx context.Context) (*single, error) {
 	return s, os.Mkdir(s.dir, 0o755)
 }
 
-// renew writes the scripts of all, for repositories that hold nothing.
+// renew writes the scripts of all, for repositories and states that hold nothing.
 func (s *single) renew() error {
 	s.round++
 	return s.write()
@@ -47,10 +48,11 @@ func (s *single) write() error {
 	write := func(name, text string) error { return os.WriteFile(filepath.Join(s.b.Dir, name), []byte(text), 0o644) }
 	return errors.Join(
 		write("slipway.yaml", fmt.Sprintf("slipway: v1\nname: one\nstages: {one: {build: {context: context, compression: %s, push: {repository: %s, tags: [latest]}}}}\n", compression, s.repository("ours"))),
+		write("ours.sh", fmt.Sprintf("XDG_CACHE_HOME=%[1]s/cache exec %[2]s run --progress plain --state %[1]s/state\n", s.state(), s.b.Slipway)),
 		write("peer.sh", fmt.Sprintf("exec %s --addr %s build --progress plain --frontend dockerfile.v0 --local context=context --local dockerfile=context --output type=image,name=%s:latest,push=true%s\n",
 			filepath.Join(s.b.Peers, "buildctl"), s.builder.addr, s.repository("theirs"), flag)),
 		write("buildah.sh", fmt.Sprintf("set -e\nbuildah='buildah --root %[1]s/buildah --runroot %[1]s/buildah-run --storage-driver overlay'\n"+
-			"$buildah bud -q --isolation chroot --layers --tls-verify=false -t %[2]s:latest context\n$buildah push -q --tls-verify=false %[2]s:latest\n", s.b.Dir, s.repository("buildah"))),
+			"$buildah bud -q --isolation chroot --layers --tls-verify=false -t %[2]s:latest context\n$buildah push -q --tls-verify=false %[2]s:latest\n", s.state(), s.repository("buildah"))),
 	)
 }
 
@@ -58,30 +60,38 @@ func (s *single) repository(of string) string {
 	return fmt.Sprintf("%s/%s-%d", s.registry, of, s.round)
 }
 
+// state is the folder for what slipway and buildah keep.
+func (s *single) state() string { return filepath.Join(s.b.Dir, fmt.Sprintf("round%d", s.round)) }
+
 // cases are slipway, buildctl and buildah. Those that are cold begin with no state
 // and push to repositories that hold nothing.
 func (s *single) cases(ctx context.Context, cold bool) []Case {
+	builders := []*Daemon{s.builder.Daemon}
 	cases := []Case{
-		{Name: "slipway", Args: []string{s.b.Slipway, "run", "--progress", "plain", "--state", filepath.Join(s.b.Dir, "state")}},
-		{Name: "buildctl", Args: []string{"sh", "peer.sh"}, Daemons: []*Daemon{s.builder.Daemon}},
+		{Name: "slipway", Args: []string{"sh", "ours.sh"}},
+		{Name: "buildctl", Args: []string{"sh", "peer.sh"}, Daemons: builders},
 		{Name: "buildah", Args: []string{"sh", "buildah.sh"}},
-	}
-	forget := []func() error{
-		func() error {
-			return errors.Join(os.RemoveAll(filepath.Join(s.b.Dir, "state")), os.RemoveAll(filepath.Join(s.b.Dir, "cache")))
-		},
-		func() error {
-			return s.b.do(ctx, s.b.Dir, filepath.Join(s.b.Peers, "buildctl"), "--addr", s.builder.addr, "prune", "--all")
-		},
-		func() error {
-			return s.b.do(ctx, s.b.Dir, "sh", "-c", "buildah --root ./buildah --runroot ./buildah-run --storage-driver overlay rmi --all --force || true")
-		},
 	}
 	for i := range cases {
 		cases[i].Dir = s.b.Dir
-		if cold {
-			cases[i].Cold = true
-			cases[i].Reset = func() error { return errors.Join(s.renew(), forget[i]()) }
+		if !cold {
+			continue
+		}
+		cases[i].Cold = true
+		cases[i].Reset = func() (err error) {
+			// Folders are new each time: for minutes after many files were removed, ext4
+			// takes ten times as long to make others (recently_deleted), and whoever runs
+			// next would pay for it.
+			if !s.many {
+				_ = s.b.do(ctx, s.b.Dir, "umount", "-l", filepath.Join(s.state(), "buildah", "overlay")) // buildah mounts it on itself
+				err = errors.Join(os.RemoveAll(s.state()), s.b.do(ctx, s.b.Dir, filepath.Join(s.b.Peers, "buildctl"), "--addr", s.builder.addr, "prune", "--all"))
+			} else if i == 1 {
+				s.builder.stop()
+				if s.builder, err = s.b.buildkitd(ctx, s.registry); err == nil {
+					builders[0] = s.builder.Daemon
+				}
+			}
+			return errors.Join(err, s.renew())
 		}
 	}
 	return cases
@@ -95,6 +105,7 @@ func contexts(ctx context.Context, b *Bench) error {
 	if err != nil {
 		return err
 	}
+	s.many = true
 	text := make([]byte, 1000)
 	for i := range folders {
 		dir := filepath.Join(s.dir, fmt.Sprintf("src/pkg%d", i))

@@ -2,6 +2,7 @@ package inputs
 
 import (
 	"context"
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"testing"
@@ -66,5 +67,20 @@ func TestLookRemembers(t *testing.T) {
 		if l := (&Reader{State: state}).look(dir); len(l.known) != 0 {
 			t.Fatalf("%d of %d bytes are taken for all", n, len(text))
 		}
+	}
+}
+
+// What is written is read: each byte of a memory is another one here.
+func TestReadMemory(t *testing.T) {
+	var raw [memorySize]byte
+	for i := range raw {
+		raw[i] = byte(i + 1)
+	}
+	var want memory
+	if _, err := binary.Decode(raw[:], binary.LittleEndian, &want); err != nil || binary.Size(want) != memorySize {
+		t.Fatalf("%v, %d bytes (want %d)", err, binary.Size(want), memorySize)
+	}
+	if got := readMemory(raw); got != want {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }
