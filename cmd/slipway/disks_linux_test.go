@@ -36,7 +36,7 @@ func TestDisksFull(t *testing.T) {
 		{"record", ".slipway", "      output: [{type: oci, path: out/app.tar}]\n", "0", []string{"no space left on device", ".slipway has 0 B free of 1 MiB"}},
 		{"cache", "cache", "      output: [{type: oci, path: out/app.tar}]\n      cache: {to: [{type: local, path: cache}]}\n", "0", []string{"no space left on device", " free of 1 MiB"}},
 		{"temporary", "tmp", "      output: [{type: oci, path: out/app.tar}]\n", "0", nil},
-		{"registry", "registry", "      push: {repository: \"${{ vars.registry }}/app\", tags: [v1]}\n", "5", []string{"registry's disk is full: ", " free of 1 MiB, and 4 MiB were sent"}},
+		{"registry", "registry", "      push: {repository: \"${{ vars.registry }}/app\", tags: [v1]}\n", "5", []string{"registry's disk is full: ", " free of 1 MiB, and "}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
