@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -69,6 +70,23 @@ func (r *Reader) look(root string) *look {
 	}
 	r.looks.byRoot[root] = l
 	return l
+}
+
+// Known returns the SHA-256 of the content of a file in a context that this reader has
+// read, if the file looks as it did then. The path is relative to the context's folder,
+// with slashes.
+func (r *Reader) Known(folder, path string, now fs.FileInfo) (sum [sha256.Size]byte, ok bool) {
+	r.looks.mu.Lock()
+	l := r.looks.byRoot[folder]
+	r.looks.mu.Unlock()
+	face, ok := faceOf(now)
+	if l == nil || !ok {
+		return sum, false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m, ok := l.known[path]
+	return m.Sum, ok && m.Face == face
 }
 
 // digest returns the digest of a file's content and its length; the file is read

@@ -44,6 +44,14 @@ func TestLookRemembers(t *testing.T) {
 	if sum, n, err := again.digest(context.Background(), f); err != nil || sum != [32]byte{42} || n != 4 {
 		t.Errorf("got %x, %d, %v: it was read", sum, n, err)
 	}
+	reader := &Reader{State: state}
+	if _, ok := reader.Known(dir, "a", info); ok {
+		t.Error("it is known in a folder that was not looked at")
+	}
+	reader.look(dir)
+	if sum, ok := reader.Known(dir, "a", info); !ok || sum != [32]byte{42} {
+		t.Errorf("known: %x, %t", sum, ok)
+	}
 	for name, change := range map[string]func(*face){
 		"size": func(f *face) { f.Size++ }, "time": func(f *face) { f.Mtime-- }, "time of change": func(f *face) { f.Ctime-- },
 		"inode": func(f *face) { f.Inode++ }, "device": func(f *face) { f.Device++ }, "mode": func(f *face) { f.Mode++ },
@@ -53,6 +61,10 @@ func TestLookRemembers(t *testing.T) {
 		again.known["a"] = memory{Face: other, Sum: [32]byte{42}}
 		if sum, _, err := again.digest(context.Background(), f); err != nil || sum == [32]byte{42} {
 			t.Errorf("%s: %x, %v: it was not read", name, sum, err)
+		}
+		reader.look(dir).known["a"] = memory{Face: other, Sum: [32]byte{42}}
+		if _, ok := reader.Known(dir, "a", info); ok {
+			t.Errorf("%s: it is known still", name)
 		}
 	}
 	// Half a file is none.

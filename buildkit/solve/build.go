@@ -44,7 +44,7 @@ func (b *Builder) Build(ctx context.Context, spec buildkit.Spec, watch func(buil
 		return buildkit.Image{}, err
 	}
 	defer end()
-	src, err := readSources(ctx, spec)
+	src, err := readSources(ctx, spec, b.Known)
 	if err != nil {
 		return buildkit.Image{}, err
 	}

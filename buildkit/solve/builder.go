@@ -35,6 +35,10 @@ type Builder struct {
 	// state is kept, copied and restored together with this folder.
 	Sent string
 
+	// Known says what is known of the files of a context, so that they are not read once
+	// more before they are sent. Nil means nothing.
+	Known Digests
+
 	// AtOnce is how many images are built at once; others wait for their turn. Each
 	// takes a megabyte and some goroutines, and time from those that run. Zero means
 	// no limit, for a builder that limits itself.

@@ -46,7 +46,7 @@ func (b *Builder) Exec(ctx context.Context, cmd buildkit.Command, watch func(bui
 		return err
 	}
 	if cmd.Source != nil {
-		files, err := readFolder(ctx, buildkit.Spec{Context: cmd.Source.Folder, Include: cmd.Source.Include})
+		files, err := readFolder(ctx, buildkit.Spec{Context: cmd.Source.Folder, Include: cmd.Source.Include}, b.Known)
 		if err != nil {
 			return err
 		}

@@ -24,7 +24,7 @@ type sources struct {
 }
 
 // readSources reads them; they are to be closed.
-func readSources(ctx context.Context, spec buildkit.Spec) (_ *sources, err error) {
+func readSources(ctx context.Context, spec buildkit.Spec, known Digests) (_ *sources, err error) {
 	name := spec.DockerfileName()
 	src := &sources{dockerfile: []byte(spec.Inline), folders: map[string]*tree{}}
 	defer func() {
@@ -41,14 +41,14 @@ func readSources(ctx context.Context, spec buildkit.Spec) (_ *sources, err error
 	if err != nil {
 		return nil, err
 	}
-	if src.context, err = readFolder(ctx, spec); err != nil {
+	if src.context, err = readFolder(ctx, spec, known); err != nil {
 		return nil, err
 	}
 	for name, c := range spec.Contexts {
 		if c.Folder == "" {
 			continue
 		}
-		folder, err := readFolder(ctx, buildkit.Spec{Context: c.Folder})
+		folder, err := readFolder(ctx, buildkit.Spec{Context: c.Folder}, known)
 		if err != nil {
 			return nil, err
 		}
@@ -70,13 +70,13 @@ func (s *sources) close() {
 }
 
 // readFolder reads what is sent of a folder. The tree is to be closed.
-func readFolder(ctx context.Context, spec buildkit.Spec) (*tree, error) {
+func readFolder(ctx context.Context, spec buildkit.Spec, known Digests) (*tree, error) {
 	rules, err := ignoreRules(spec)
 	if err != nil {
 		return nil, err
 	}
 	include, exclude := spec.Filter(rules)
-	files, err := readTree(ctx, spec.Context, include, exclude)
+	files, err := readTree(ctx, spec.Context, include, exclude, known)
 	if err != nil {
 		return nil, fmt.Errorf("context %s: %w", spec.Context, err)
 	}

@@ -55,9 +55,13 @@ type sent struct {
 
 var _ fsutil.FS = (*tree)(nil)
 
-// readTree reads the folder and hashes what the patterns select. The tree is to be
-// closed.
-func readTree(ctx context.Context, root string, include, exclude []string) (_ *tree, err error) {
+// Digests returns the SHA-256 of a file's content, if that was read before and the file
+// looks as it did then. The path is relative to the folder, with slashes.
+type Digests func(folder, path string, now fs.FileInfo) (sum [sha256.Size]byte, ok bool)
+
+// readTree reads the folder and hashes what the patterns select and known, which may
+// be nil, does not know. The tree is to be closed.
+func readTree(ctx context.Context, root string, include, exclude []string, known Digests) (_ *tree, err error) {
 	within, err := os.OpenRoot(root)
 	if err != nil {
 		return nil, err
@@ -95,7 +99,7 @@ func readTree(ctx context.Context, root string, include, exclude []string) (_ *t
 	if err != nil {
 		return nil, err
 	}
-	if err := t.hash(ctx); err != nil {
+	if err := t.hash(ctx, known); err != nil {
 		return nil, err
 	}
 	return t, nil
@@ -147,8 +151,9 @@ func normalise(st *types.Stat) bool {
 	return true
 }
 
-// hash reads every regular file once.
-func (t *tree) hash(ctx context.Context) error {
+// hash reads every regular file once, but for those that are known. Of these, too, what
+// is sent is compared with what was read before.
+func (t *tree) hash(ctx context.Context, known Digests) error {
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i := range t.files {
@@ -160,6 +165,9 @@ func (t *tree) hash(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
+			if known != nil && f.recall(t, known) {
+				return nil
+			}
 			return f.hash(ctx, t.within)
 		})
 	}
@@ -168,6 +176,19 @@ func (t *tree) hash(ctx context.Context) error {
 	}
 	t.seal()
 	return nil
+}
+
+// recall takes the digest over from who has read the file before.
+func (f *sent) recall(t *tree, known Digests) bool {
+	now, err := t.within.Lstat(f.stat.Path)
+	if err != nil || !now.Mode().IsRegular() {
+		return false
+	}
+	sum, ok := known(t.root, filepath.ToSlash(f.stat.Path), now)
+	if ok {
+		f.sum, f.stat.Size = sum, now.Size()
+	}
+	return ok
 }
 
 // hash reads the file once. One that grows as fast as it is read would never end.

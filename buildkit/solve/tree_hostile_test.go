@@ -68,7 +68,7 @@ func TestTreeSwappedWhileSent(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := write(t, "sub/file")
-			tr, err := readTree(t.Context(), dir, nil, nil)
+			tr, err := readTree(t.Context(), dir, nil, nil, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -80,7 +80,7 @@ func TestTreeSwappedWhileSent(t *testing.T) {
 			if err == nil || strings.Contains(got, "secret") || len(got) > 1 {
 				t.Errorf("%d bytes, %.20q: %v", len(got), got, err)
 			}
-			again, err := readTree(t.Context(), dir, []string{"sub/*", "!sub/file"}, nil)
+			again, err := readTree(t.Context(), dir, []string{"sub/*", "!sub/file"}, nil, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -131,7 +131,7 @@ func TestTreeHostile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tr, err := readTree(t.Context(), dir, nil, nil)
+	tr, err := readTree(t.Context(), dir, nil, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestTreeSparse(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := readTree(ctx, dir, nil, nil); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := readTree(ctx, dir, nil, nil, nil); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error: %v", err)
 	}
 }

@@ -48,13 +48,17 @@ func (a *app) world() *world {
 	a.addBuilders(w)
 	w.images = &registry.Client{PlainHTTP: a.flags.plainHTTP, Content: w.builder, Patience: a.patience, Log: a.log()}
 	w.cluster = &kube.Cluster{Kubeconfig: a.flags.kubeconfig, Context: a.flags.context, Namespace: a.flags.namespace, Timeout: a.flags.requestTimeout, TakeFrom: a.flags.takeFrom, Log: a.log()}
+	reader := &inputs.Reader{State: filepath.Join(state, "inputs"), Resolve: func(ctx context.Context, ref string) (string, error) {
+		img, err := w.images.ResolveBase(ctx, ref)
+		return img.Digest, err
+	}}
+	for _, m := range w.members {
+		m.Builder.Known = reader.Known
+	}
 	memory := &inputs.Memory{Dir: filepath.Join(state, "passed")}
 	docker, _ := a.env("DOCKER_HOST")
 	w.tools = stages.Tools{
-		Inputs: &inputs.Reader{State: filepath.Join(state, "inputs"), Resolve: func(ctx context.Context, ref string) (string, error) {
-			img, err := w.images.ResolveBase(ctx, ref)
-			return img.Digest, err
-		}},
+		Inputs:    reader,
 		Builder:   w.builder,
 		Executor:  w.builder,
 		Registry:  w.images,
