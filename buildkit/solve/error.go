@@ -86,13 +86,14 @@ func reword(err error) error {
 	return &buildkit.RegistryError{Host: buildkit.Host(ref), Ref: ref, Err: cause}
 }
 
-// trimmed returns the text of an error without what BuildKit puts before all of them.
+// trimmed returns the text of an error without what BuildKit puts before all of them,
+// and without what opens the storage that it speaks of.
 func trimmed(err error) string {
 	text := err.Error()
 	for _, prefix := range []string{"failed to solve: ", "failed to run Build function: "} {
 		text = strings.TrimPrefix(text, prefix)
 	}
-	return coded.ReplaceAllString(text, "")
+	return buildkit.Unsigned(coded.ReplaceAllString(text, ""))
 }
 
 // coded is what gRPC puts before an error.

@@ -83,6 +83,9 @@ func (f *follower) observe(s *client.SolveStatus) {
 		f.watch(f.amount(st))
 	}
 	for _, l := range s.Logs {
+		if bytes.HasPrefix(l.Data, againLog) {
+			l.Data = []byte(buildkit.Unsigned(string(l.Data)))
+		}
 		f.tail(l.Vertex).write(l.Data)
 		f.watch(buildkit.Progress{Vertex: l.Vertex.String(), Name: f.names[l.Vertex], Log: string(l.Data)})
 	}
@@ -90,6 +93,10 @@ func (f *follower) observe(s *client.SolveStatus) {
 		f.watch(buildkit.Progress{Vertex: w.Vertex.String(), Name: f.names[w.Vertex], Warning: f.warning(w)})
 	}
 }
+
+// againLog begins what BuildKit writes into the log of a step, in one piece, before it
+// tries a transfer once more. Addresses of storage are in it as they were asked for.
+var againLog = []byte("error: failed to ")
 
 // amount adds up the parts of a vertex: the layers of a pull, the files sent.
 func (f *follower) amount(st *client.VertexStatus) buildkit.Progress {
