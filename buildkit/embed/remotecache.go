@@ -54,7 +54,8 @@ func writesFor(resolve remotecache.ResolveCacheExporterFunc, limit time.Duration
 	}
 }
 
-// readsFor bounds how long it takes to find out what a cache has.
+// readsFor bounds how long it takes to find out what a cache has, and how long it may
+// be silent while a layer is had from it.
 func readsFor(resolve remotecache.ResolveCacheImporterFunc, limit time.Duration) remotecache.ResolveCacheImporterFunc {
 	return func(ctx context.Context, g session.Group, attrs map[string]string) (remotecache.Importer, ocispecs.Descriptor, error) {
 		i, desc, err := resolve(ctx, g, attrs)
@@ -91,7 +92,7 @@ type boundImporter struct {
 func (i *boundImporter) Resolve(ctx context.Context, desc ocispecs.Descriptor, id string, w worker.Worker) (solver.CacheManager, error) {
 	ctx, cancel := bound(ctx, i.limit)
 	defer cancel()
-	m, err := i.Importer.Resolve(ctx, desc, id, w)
+	m, err := i.Importer.Resolve(ctx, desc, id, boundWorker{w, i.limit})
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -288,7 +289,8 @@ func secret(t *testing.T, g *github, state string, r *record) {
 
 // TestGitHubCacheFaults lets each request to GitHub's cache go wrong in each way, and
 // builds in any case: the user is told. Storage that breaks off is asked again for a
-// quarter of an hour, were it not for the patience of the solver.
+// quarter of an hour, and waited for without end where it says nothing, were it not
+// for the patience of the solver.
 func TestGitHubCacheFaults(t *testing.T) {
 	refuse := func(status int, header ...string) func(http.ResponseWriter) {
 		return func(w http.ResponseWriter) {
@@ -305,20 +307,28 @@ func TestGitHubCacheFaults(t *testing.T) {
 		"reset": func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
 	}
 	asked := map[int]map[string]string{ // on which way the request is made
-		1: {"cache": "both", "caches": "to", "1": "to", "GET blob": "from"},
-		2: {"GetCacheEntryDownloadURL": "both", "CreateCacheEntry": "to", "PUT blob": "to", "FinalizeCacheEntryUpload": "to", "GET blob": "from"},
+		1: {"cache": "both", "caches": "to", "1": "to", "GET blob": "from", "GET layer": "from"},
+		2: {"GetCacheEntryDownloadURL": "both", "CreateCacheEntry": "to", "PUT blob": "to", "FinalizeCacheEntryUpload": "to", "GET blob": "from", "GET layer": "from"},
 	}
 	b := newBuilder(t)
 	hasty := builderOn(t, &embed.Solver{State: t.TempDir(), Patience: 3 * time.Second})
 	for version, requests := range asked {
 		for request, way := range requests {
+			stop := make(chan struct{})
+			ways := maps.Clone(ways)
+			if request == "GET layer" {
+				ways["silent"] = func(http.ResponseWriter) { <-stop }
+			}
 			for name, wrong := range ways {
 				t.Run(fmt.Sprintf("%d %s %s", version, request, name), func(t *testing.T) {
 					g := newGitHub(t)
 					g.Config.ErrorLog = log.New(io.Discard, "", 0)
 					b.Env, hasty.Env = g.environ(version), g.environ(version)
 					at, says := b, "the cache was left out"
-					if version == 2 && name == "reset" && strings.HasSuffix(request, "blob") {
+					switch slow := version == 2 && name == "reset" || name == "silent"; {
+					case slow && request == "GET layer":
+						at, says = hasty, "the cache says nothing for 3s"
+					case slow && strings.HasSuffix(request, "blob"):
 						at, says = hasty, "it took more than 3s"
 					}
 					spec := buildkit.Spec{Context: folder(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY name /\n", "name": t.Name()}), Cache: gha(map[string]string{"timeout": "1s"})}
@@ -330,8 +340,13 @@ func TestGitHubCacheFaults(t *testing.T) {
 							t.Fatal(err)
 						}
 					}
-					fired := 0
+					fired, blobs := 0, 0
 					g.wrong = func(w http.ResponseWriter, asked string) bool {
+						if asked == "GET blob" && request == "GET layer" {
+							if blobs++; blobs > 1 { // the first is what lists the layers
+								asked = request
+							}
+						}
 						if asked != request {
 							return false
 						}
@@ -340,6 +355,9 @@ func TestGitHubCacheFaults(t *testing.T) {
 						return true
 					}
 					_, r := build(t, at, spec)
+					if name == "silent" {
+						close(stop)
+					}
 					if g.Close(); fired == 0 {
 						t.Errorf("nothing went wrong: %v", g.asked)
 					}
