@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"runtime"
 	"strconv"
 	"time"
@@ -161,6 +162,9 @@ func (l *layers) remember(ctx context.Context, layer cache.ImmutableRef, key str
 	if err := layer.SetString(key, string(text), ""); err != nil {
 		return err
 	}
+	if err := layer.SetString(sizeKey, "", ""); err != nil {
+		return err
+	}
 	if before.Layer.Digest == "" || before.Layer.Digest == now.Layer.Digest || layer.GetString("cache.blob") == before.Layer.Digest.String() {
 		return nil
 	}
@@ -168,8 +172,10 @@ func (l *layers) remember(ctx context.Context, layer cache.ImmutableRef, key str
 }
 
 func resource(of digest.Digest) leases.Resource {
-	return leases.Resource{ID: of.String(), Type: "content"}
+	return leases.Resource{ID: of.String(), Type: contentType}
 }
+
+const contentType = "content" // of what a lease holds
 
 // pack writes a layer into the content store. The same files give the same bytes.
 func (l *layers) pack(ctx context.Context, ref string, epoch time.Time, mediaType string, compress compression.Compressor, write func(io.Writer) error) (desc ocispecs.Descriptor, err error) {
@@ -221,7 +227,9 @@ func (l *layers) pack(ctx context.Context, ref string, epoch time.Time, mediaTyp
 		return desc, err
 	}
 	desc.Size = status.Offset
-	err = w.Commit(ctx, desc.Size, desc.Digest, content.WithLabels(desc.Annotations))
+	known := maps.Clone(desc.Annotations)
+	known[packedLabel] = "true"
+	err = w.Commit(ctx, desc.Size, desc.Digest, content.WithLabels(known))
 	if errdefs.IsAlreadyExists(err) {
 		err = nil
 	}

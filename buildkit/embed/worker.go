@@ -60,6 +60,8 @@ func newWorker(ctx context.Context, cfg config, s *store, running *runs) (*base.
 		return nil, err
 	}
 	blobs := bkcontent.NewContentStore(clean{s.records.ContentStore()}, namespace)
+	held := metadata.NewLeaseManager(s.records)
+	snaps := &weigher{s.records.Snapshotter(s.name), s.records.ContentStore(), held}
 	return base.NewWorker(ctx, base.WorkerOpt{
 		ID:               id,
 		Root:             s.dir,
@@ -68,12 +70,12 @@ func newWorker(ctx context.Context, cfg config, s *store, running *runs) (*base.
 		MetadataStore:    refs,
 		NetworkProviders: networks,
 		Executor:         running,
-		Snapshotter:      bkcontent.NewSnapshotter(s.name, s.records.Snapshotter(s.name), namespace, nil),
+		Snapshotter:      bkcontent.NewSnapshotter(s.name, snaps, namespace, nil),
 		ContentStore:     blobs,
 		Applier:          winlayers.NewFileSystemApplierWithWindows(blobs, apply.NewFileSystemApplier(blobs)),
 		Differ:           winlayers.NewWalkingDiffWithWindows(blobs, walking.NewWalkingDiff(blobs)),
 		RegistryHosts:    registries(cfg),
-		LeaseManager:     leaseutil.WithNamespace(metadata.NewLeaseManager(s.records), namespace),
+		LeaseManager:     leaseutil.WithNamespace(held, namespace),
 		GarbageCollect:   s.records.GarbageCollect,
 		MountPoolRoot:    filepath.Join(s.dir, "cachemounts"),
 		ResourceMonitor:  monitor,

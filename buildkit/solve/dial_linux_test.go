@@ -203,18 +203,35 @@ func TestDialDocker(t *testing.T) {
 	}
 }
 
+// TestCache counts what a cache has: a file as it was sent and as it is in the image,
+// and the layers that it was packed into, which are no smaller. One for another epoch
+// takes the place of the first, one of another compression doesn't.
 func TestCache(t *testing.T) {
 	b := newBuilder(t)
-	build(t, b, buildkit.Spec{Context: folder(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY big /\n", "big": strings.Repeat("x", 1<<20)})})
-	before, err := b.Usage(t.Context())
-	if err != nil || before.Bytes < 1<<20 || before.Records == 0 {
-		t.Fatalf("Usage = %+v, %v", before, err)
+	const size = 1 << 20
+	random := make([]byte, size)
+	_, _ = rand.Read(random)
+	spec := buildkit.Spec{Context: folder(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY big /\n", "big": string(random)})}
+	for _, of := range []struct {
+		buildkit.Result
+		times int64
+	}{
+		{buildkit.Result{Epoch: 0}, 3},
+		{buildkit.Result{Epoch: 1}, 3},
+		{buildkit.Result{Epoch: 1, Compression: buildkit.Compression{Type: "zstd"}}, 4},
+	} {
+		spec.Result = of.Result
+		build(t, b, spec)
+		before, err := b.Usage(t.Context())
+		if err != nil || before.Bytes < of.times*size || before.Bytes > of.times*size+size/2 || before.Records == 0 {
+			t.Fatalf("%+v: Usage = %+v, %v; want about %d times %d bytes", of.Result, before, err, of.times, size)
+		}
 	}
 	if freed, err := b.Prune(t.Context(), solve.Limit{Keep: 1 << 30, Age: time.Hour}); err != nil || freed.Records != 0 {
 		t.Errorf("within the limits: %+v, %v", freed, err)
 	}
 	freed, err := b.Prune(t.Context(), solve.Limit{All: true})
-	if err != nil || freed.Bytes < 1<<20 {
+	if err != nil || freed.Bytes < 4*size {
 		t.Errorf("Prune = %+v, %v", freed, err)
 	}
 	if after, err := b.Usage(t.Context()); err != nil || after.Bytes != 0 {
