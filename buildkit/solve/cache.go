@@ -17,6 +17,12 @@ type Usage struct {
 	Shared      int64 // bytes that several records share
 }
 
+// Plus adds what something else takes of the same disk.
+func (u Usage) Plus(more Usage) Usage {
+	u.Records, u.Bytes, u.Reclaimable, u.Shared = u.Records+more.Records, u.Bytes+more.Bytes, u.Reclaimable+more.Reclaimable, u.Shared+more.Shared
+	return u
+}
+
 // A Limit says what pruning leaves.
 type Limit struct {
 	All  bool          // also what BuildKit itself needs to be quick, such as frontends

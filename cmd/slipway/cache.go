@@ -37,8 +37,11 @@ func (a *app) cacheUsage() *cobra.Command {
 	c := &cobra.Command{
 		Use: "du", Short: "Say how much the cache of builds takes", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return a.eachCache(func(m *solve.Member) (cached, error) {
+			return a.eachCache(func(w *world, m *solve.Member) (cached, error) {
 				u, err := m.Usage(c.Context())
+				if w.own != nil {
+					u = u.Plus(w.noteUsage())
+				}
 				return cached{Builder: m.Name, Records: u.Records, Bytes: u.Bytes, Reclaimable: u.Reclaimable}, err
 			}, func(u cached) string {
 				return fmt.Sprintf("%s: %s in %d records, %s of it not in use", u.Builder, buildkit.Bytes(u.Bytes), u.Records, buildkit.Bytes(u.Reclaimable))
@@ -54,15 +57,19 @@ func (a *app) cachePrune() *cobra.Command {
 	keep := ""
 	c := &cobra.Command{
 		Use: "prune", Short: "Remove from the cache of builds what nothing uses", Args: noArgs,
-		Long: `Prune removes what nothing uses now from the cache of builds. Each run that builds
-does so, too, when it ends, with the limits that buildkitd has by default: they
-follow from the size of the disk.`,
+		Long: `Prune removes what nothing uses now from the cache of builds, and what is noted of
+images for reports. Each run that builds does so, too, when it ends, with the limits
+that buildkitd has by default: they follow from the size of the disk. Of notes it
+leaves 4 MiB.`,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if limit.Keep, err = size(keep); err != nil {
 				return usagef("--keep-storage %s: %w", keep, err)
 			}
-			return a.eachCache(func(m *solve.Member) (cached, error) {
+			return a.eachCache(func(w *world, m *solve.Member) (cached, error) {
 				u, err := m.Prune(c.Context(), limit)
+				if w.own != nil && err == nil {
+					u = u.Plus(w.forget(limit))
+				}
 				return cached{Builder: m.Name, Records: u.Records, Bytes: u.Bytes}, err
 			}, func(u cached) string {
 				return fmt.Sprintf("%s: removed %s in %d records", u.Builder, buildkit.Bytes(u.Bytes), u.Records)
@@ -77,7 +84,7 @@ follow from the size of the disk.`,
 }
 
 // eachCache asks every builder, and writes what it answered.
-func (a *app) eachCache(ask func(*solve.Member) (cached, error), line func(cached) string) (err error) {
+func (a *app) eachCache(ask func(*world, *solve.Member) (cached, error), line func(cached) string) (err error) {
 	w := a.world()
 	defer func() {
 		if closeErr := w.Close(); err == nil {
@@ -86,7 +93,7 @@ func (a *app) eachCache(ask func(*solve.Member) (cached, error), line func(cache
 	}()
 	all := []cached{}
 	for _, m := range w.members {
-		u, err := ask(m)
+		u, err := ask(w, m)
 		if err != nil {
 			return err
 		}
