@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -68,14 +69,18 @@ func Dial(address string, cert Certificate) (Dialer, error) {
 		if err != nil || helper == nil {
 			return nil, fmt.Errorf("builder %q is no address (want unix:///path, tcp://host:port, kube-pod://name, docker-container://name, ssh://host, or docker)", address)
 		}
-		dial = func(ctx context.Context) (net.Conn, error) { return helper.ContextDialer(ctx, "") }
+		dial = spoken(func(ctx context.Context) (net.Conn, error) { return helper.ContextDialer(ctx, "") })
 	}
 	return func(ctx context.Context) (net.Conn, error) {
 		conn, err := dial(ctx)
 		if err == nil || ctx.Err() != nil {
 			return conn, err
 		}
-		return nil, &buildkit.HostError{What: "the builder at " + address + " does not answer", Cure: "start a buildkitd there, or mend --builder or BUILDKIT_HOST", Err: err}
+		cure := "start a buildkitd there, or mend --builder or BUILDKIT_HOST"
+		if missing, ok := errors.AsType[*exec.Error](err); ok {
+			cure = "install " + missing.Name + ", through which it is reached"
+		}
+		return nil, &buildkit.HostError{What: "the builder at " + address + " does not answer", Cure: cure, Err: err}
 	}, nil
 }
 

@@ -21,7 +21,7 @@ func (f *follower) explain(ctx context.Context, err error) error {
 		return context.Cause(ctx)
 	}
 	if grpcerrors.Code(err) == codes.Unavailable {
-		return fmt.Errorf("the builder went away: %w", err)
+		return &buildkit.HostError{What: wentAway, Cure: "see that it runs", Err: away(err)}
 	}
 	out := &buildkit.SolveError{File: f.spec.FileName(), Err: reword(err)}
 	for _, src := range errdefs.Sources(err) {
@@ -41,6 +41,35 @@ func (f *follower) explain(ctx context.Context, err error) error {
 	}
 	out.Err = f.foreign(out)
 	return out
+}
+
+const wentAway = "its builder went away"
+
+// lastWords finds how a connection ended, in what gRPC says of it.
+var lastWords = regexp.MustCompile(`(?s)connection error: desc = "(?:transport: )?(?:[Ee]rror (?:while )?(?:reading from server|reading server preface|dialing): )?(.*?)"(?:, received prior goaway: .*)?$`)
+
+// away shortens the error of a call to a builder that is not there any more.
+func away(err error) error {
+	m := lastWords.FindStringSubmatch(err.Error())
+	switch {
+	case m == nil:
+		return err
+	case m[1] == "EOF":
+		m[1] = "it closed the connection"
+	}
+	return &shortened{text: m[1], err: err}
+}
+
+// inFleet is an error of one builder as it is said of several.
+func inFleet(err error) error {
+	e, ok := errors.AsType[*buildkit.HostError](err)
+	switch {
+	case !ok || e.Err == nil:
+		return err
+	case e.What == wentAway:
+		return e.Err
+	}
+	return fmt.Errorf("%s: %w", e.What, e.Err)
 }
 
 // foreign adds the cure to the error of a command that is for another machine.

@@ -136,7 +136,7 @@ func (f *Fleet) try(ctx context.Context, members []*Member, watch func(buildkit.
 		last = err
 	}
 	if len(f.Members) > 1 {
-		last = fmt.Errorf("none of %d builders is left: %w", len(f.Members), last)
+		last = fmt.Errorf("none of %d builders is left: %w", len(f.Members), inFleet(last))
 	}
 	return nil, &buildkit.HostError{What: "its builders don't answer", Cure: "see that they run", Err: last}
 }
@@ -149,7 +149,7 @@ func (f *Fleet) mourn(m *Member, watch func(buildkit.Progress)) {
 	m.mourned = true
 	m.mu.Unlock()
 	if !told {
-		watch(buildkit.Progress{Warning: &buildkit.Warning{Text: fmt.Sprintf("builder %s went away (%d of %d are left): %v", m.Name, f.there(), len(f.Members), why)}})
+		watch(buildkit.Progress{Warning: &buildkit.Warning{Text: fmt.Sprintf("builder %s went away (%d of %d are left): %v", m.Name, f.there(), len(f.Members), inFleet(why))}})
 	}
 }
 

@@ -1,0 +1,66 @@
+package solve
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net"
+	"regexp"
+	"strings"
+)
+
+// spoken dials through a command, such as kubectl, and waits until a buildkitd has
+// said something: a command that was started has not brought us there yet, and a
+// buildkitd speaks first.
+func spoken(dial Dialer) Dialer {
+	return func(ctx context.Context) (net.Conn, error) {
+		conn, err := dial(ctx)
+		if err != nil {
+			return nil, err
+		}
+		stop := context.AfterFunc(ctx, func() { conn.Close() })
+		through := throughCommand{conn}
+		ahead := bufio.NewReader(through)
+		_, err = ahead.Peek(1)
+		if !stop() && err == nil {
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			conn.Close()
+			return nil, err
+		}
+		return &buffered{through, ahead}, nil
+	}
+}
+
+// A throughCommand is a connection whose errors are what its command said in the end.
+type throughCommand struct{ net.Conn }
+
+func (c throughCommand) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	return n, said(err)
+}
+
+func (c throughCommand) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	return n, said(err)
+}
+
+// ended finds what a command said, in the words of who runs it, which has another
+// guess of its own at what is wrong.
+var ended = regexp.MustCompile(`(?s)^command \[(\S+).*\] has exited with (.*), make sure the URL is valid.*: stderr=(.*)$`)
+
+func said(err error) error {
+	if err == nil {
+		return nil
+	}
+	m := ended.FindStringSubmatch(err.Error())
+	if m == nil {
+		return err
+	}
+	words := strings.Join(strings.FieldsFunc(m[3], func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+	if words == "" {
+		words = m[2]
+	}
+	return errors.New(m[1] + ": " + words)
+}
