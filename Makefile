@@ -17,7 +17,7 @@ PACKAGES := git gcc libc6-dev pkg-config libseccomp-dev uidmap busybox-static $(
 export CGO_ENABLED := 0
 export GOFLAGS := -trimpath
 
-.PHONY: action browser node default fmt vet lint unit race fuzz bench bench-gate golden e2e docker mutate cross test build runc deps demo demo-down deps-foreign release image clean bin/floor
+.PHONY: action browser node default fmt vet lint unit race fuzz bench bench-gate golden e2e docker ssh many mutate cross test build runc deps demo demo-down deps-foreign release image clean bin/floor
 
 default: vet lint unit build
 
@@ -95,6 +95,13 @@ e2e: build bin/slipway-cluster bin/act bin/peers/.buildkit bin/peers/.kubectl no
 docker: deps runc ## loads into a real Docker, and builds with it
 	@command -v dockerd >/dev/null || { echo "installing, to test: docker.io"; $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends docker.io; }
 	go test -count=1 -v -run '^TestDocker$$' ./cmd/slipway
+
+ssh: deps runc bin/peers/.buildkit ## builds behind a real sshd
+	@test -x /usr/sbin/sshd && command -v ssh >/dev/null || { echo "installing, to test: openssh-server openssh-client"; $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends openssh-server openssh-client; }
+	go test -count=1 -v -run '^TestSSH$$' ./cmd/slipway
+
+many: deps runc ## sends and builds a hundred thousand files; minutes
+	SLIPWAY_TEST_MANY=1 go test -count=1 -v -run '^TestManyFiles$$' ./cmd/slipway
 
 mutate: build bin/slipway-cluster ## without each rule of a verdict and each guard of a deploy, some scenario fails; half an hour
 	$(E2E) -C e2e run $(E2EFLAGS) ./mutate

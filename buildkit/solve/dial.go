@@ -17,7 +17,7 @@ import (
 	"github.com/moby/buildkit/client/connhelper"
 	_ "github.com/moby/buildkit/client/connhelper/dockercontainer" // docker-container://NAME
 	_ "github.com/moby/buildkit/client/connhelper/kubepod"         // kube-pod://NAME?namespace=…&context=…&container=…
-	_ "github.com/moby/buildkit/client/connhelper/ssh"             // ssh://USER@HOST
+	"github.com/moby/buildkit/client/connhelper/ssh"               // ssh://USER@HOST
 
 	"github.com/slipway-ci/slipway/buildkit"
 )
@@ -64,6 +64,12 @@ func Dial(address string, cert Certificate) (Dialer, error) {
 			}
 			dial = secured(dial, config)
 		}
+	case u.Scheme == "ssh":
+		spec, err := ssh.SpecFromURL(u)
+		if err != nil {
+			return nil, fmt.Errorf("builder %q: %w", address, err)
+		}
+		dial = spoken(dialSSH(spec))
 	default:
 		helper, err := connhelper.GetConnectionHelper(address)
 		if err != nil || helper == nil {

@@ -4,9 +4,13 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"regexp"
 	"strings"
+
+	"github.com/docker/cli/cli/connhelper/commandconn"
+	"github.com/moby/buildkit/client/connhelper/ssh"
 )
 
 // spoken dials through a command, such as kubectl, and waits until a buildkitd has
@@ -32,6 +36,30 @@ func spoken(dial Dialer) Dialer {
 		return &buffered{through, ahead}, nil
 	}
 }
+
+// dialSSH is what BuildKit's helper does, but for noticing that a machine is gone that
+// does not say so. (kubectl does by itself.)
+func dialSSH(to *ssh.Spec) Dialer {
+	args := []string{
+		"-o", fmt.Sprintf("ServerAliveInterval=%.0f", keepAlive().Idle.Seconds()),
+		"-o", fmt.Sprintf("ServerAliveCountMax=%d", silentTries),
+	}
+	if to.User != "" {
+		args = append(args, "-l", to.User)
+	}
+	if to.Port != "" {
+		args = append(args, "-p", to.Port)
+	}
+	args = append(args, "--", to.Host, "buildctl")
+	if to.Socket != "" {
+		args = append(args, "--addr", "unix://"+to.Socket)
+	}
+	args = append(args, "dial-stdio")
+	return func(ctx context.Context) (net.Conn, error) { return commandconn.New(ctx, "ssh", args...) }
+}
+
+// silentTries is how often a machine that says nothing is asked whether it is there.
+const silentTries = 2
 
 // A throughCommand is a connection whose errors are what its command said in the end.
 type throughCommand struct{ net.Conn }
@@ -62,5 +90,5 @@ func said(err error) error {
 	if words == "" {
 		words = m[2]
 	}
-	return errors.New(m[1] + ": " + words)
+	return errors.New(m[1] + ": " + strings.TrimPrefix(words, m[1]+": "))
 }

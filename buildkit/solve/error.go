@@ -46,7 +46,7 @@ func (f *follower) explain(ctx context.Context, err error) error {
 const wentAway = "its builder went away"
 
 // lastWords finds how a connection ended, in what gRPC says of it.
-var lastWords = regexp.MustCompile(`(?s)connection error: desc = "(?:transport: )?(?:[Ee]rror (?:while )?(?:reading from server|reading server preface|dialing): )?(.*?)"(?:, received prior goaway: .*)?$`)
+var lastWords = regexp.MustCompile(`(?s)(?:connection error: desc = "(?:transport: )?|rpc error: code = Unavailable desc = )(?:[Ee]rror (?:while )?(?:reading from server|reading server preface|dialing): )(.*?)(?:", received prior goaway: .*|")?$`)
 
 // away shortens the error of a call to a builder that is not there any more.
 func away(err error) error {
