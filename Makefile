@@ -92,7 +92,10 @@ cross: ## all but the solver of our own works on macOS and Windows, too: the com
 e2e: build bin/slipway-cluster bin/act bin/peers/.buildkit bin/peers/.kubectl node
 	$(E2E) -C e2e test $(E2EFLAGS) -count=1 -timeout 30m .
 
-docker: deps runc ## loads into a real Docker, and builds with it
+bin/dockerd: e2e/dockerd/go.mod ## a Docker Engine that keeps images in containerd's store, as Debian's does not; compiling it takes minutes, once
+	GOFLAGS= go -C e2e/dockerd build -ldflags '-s -w' -o ../../bin/dockerd github.com/moby/moby/v2/cmd/dockerd
+
+docker: deps runc bin/dockerd ## loads into a real Docker, Debian's and a newer one, and builds with it
 	@command -v dockerd >/dev/null || { echo "installing, to test: docker.io"; $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends docker.io; }
 	go test -count=1 -v -run '^TestDocker$$' ./cmd/slipway
 

@@ -137,6 +137,9 @@ func (b *Builder) solveOpt(ctx context.Context, spec buildkit.Spec, src *sources
 		CacheExports:  b.cacheOptions(spec.Cache.To, warn),
 		CacheImports:  b.cacheOptions(spec.Cache.From, warn),
 	}
+	if b.Docker { // an image without a name, as docker build makes it; docker image prune takes it away
+		opt.Exports[0].Attrs[string(exptypes.OptKeyDanglingPrefix)] = "moby-dangling"
+	}
 	attrs := opt.FrontendAttrs
 	for name, value := range spec.Args {
 		attrs["build-arg:"+name] = value

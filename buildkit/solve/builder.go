@@ -28,6 +28,10 @@ type Builder struct {
 	// where their cache is. Nil means that there are none.
 	Env func(name string) (string, bool)
 
+	// Docker says that the builder is a Docker, which removes at any moment what no
+	// image of its own holds.
+	Docker bool
+
 	// Sent is a folder that remembers what the builder was sent, so that only what has
 	// changed is sent again. It is made when it is needed; empty, all files of a
 	// context are sent when one has changed. Forgetting is safe; being older than the

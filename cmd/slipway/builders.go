@@ -87,7 +87,7 @@ func (a *app) remotes() ([]*solve.Member, error) {
 		if err != nil {
 			return nil, usagef("%s: %w", what, err)
 		}
-		members = append(members, &solve.Member{Name: address, Platform: platform, Builder: &solve.Builder{Dial: dial}})
+		members = append(members, &solve.Member{Name: address, Platform: platform, Builder: &solve.Builder{Dial: dial, Docker: address == "docker"}})
 	}
 	return members, nil
 }
