@@ -53,7 +53,7 @@ func (a *app) world() *world {
 		return img.Digest, err
 	}}
 	for _, m := range w.members {
-		m.Builder.Known = reader.Known
+		m.Known = reader.Known
 	}
 	memory := &inputs.Memory{Dir: filepath.Join(state, "passed")}
 	docker, _ := a.env("DOCKER_HOST")

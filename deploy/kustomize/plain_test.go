@@ -105,8 +105,24 @@ func TestPlain(t *testing.T) {
 		}
 	}
 	for _, body := range []map[string]any{
-		nil, {}, {"a": nil}, {"a": []any(nil)}, {"a": map[string]any(nil)}, {"a": 1e6}, {"a": 1.5}, {"a": "x\ny\n"}, {"a": "\t"}, {"a": "\u0085"},
-		{"a": "\xff"}, {"<<": "a"}, {"a": []string{"b"}}, {"a": uint8(1)}, {"a": int64(-1)}, {"a": "yes"}, {"a": "1:20"}, {"a": "<b>&"},
+		nil,
+		{},
+		{"a": nil},
+		{"a": []any(nil)},
+		{"a": map[string]any(nil)},
+		{"a": 1e6},
+		{"a": 1.5},
+		{"a": "x\ny\n"},
+		{"a": "\t"},
+		{"a": "\u0085"},
+		{"a": "\xff"},
+		{"<<": "a"},
+		{"a": []string{"b"}},
+		{"a": uint8(1)},
+		{"a": int64(-1)},
+		{"a": "yes"},
+		{"a": "1:20"},
+		{"a": "<b>&"},
 	} {
 		got, err := encode(body)
 		if err != nil {
