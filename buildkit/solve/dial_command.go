@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/docker/cli/cli/connhelper/commandconn"
@@ -78,6 +79,9 @@ func (c throughCommand) Write(p []byte) (int, error) {
 // guess of its own at what is wrong.
 var ended = regexp.MustCompile(`(?s)^command \[(\S+).*\] has exited with (.*), make sure the URL is valid.*: stderr=(.*)$`)
 
+// klogLine finds what kubectl writes for its developers.
+var klogLine = regexp.MustCompile(`^[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ \S+:\d+\] `)
+
 func said(err error) error {
 	if err == nil {
 		return nil
@@ -86,7 +90,11 @@ func said(err error) error {
 	if m == nil {
 		return err
 	}
-	words := strings.Join(strings.FieldsFunc(m[3], func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+	lines := strings.FieldsFunc(m[3], func(r rune) bool { return r == '\n' || r == '\r' })
+	if plain := slices.DeleteFunc(slices.Clone(lines), klogLine.MatchString); len(plain) > 0 {
+		lines = plain
+	}
+	words := strings.Join(lines, "; ")
 	if words == "" {
 		words = m[2]
 	}
