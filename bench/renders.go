@@ -29,12 +29,20 @@ func renders(ctx context.Context, b *Bench) error {
 			{Name: "kustomize build", Args: []string{filepath.Join(b.Peers, "kustomize"), "build", over}, Dir: dir, Stdout: filepath.Join(dir, "kustomize.yaml")},
 			{Name: "floor: kustomize, four services at a time", Args: []string{filepath.Join(b.Floor, "render"), over}, Dir: dir, Stdout: os.DevNull},
 		}
+		if n <= 1000 {
+			cases = append(cases, Case{Name: "kubectl kustomize", Args: []string{filepath.Join(b.Peers, "kubectl"), "kustomize", over}, Dir: dir, Stdout: filepath.Join(dir, "kubectl.yaml")})
+		}
 		s, err := b.Compare(ctx, fmt.Sprintf("%d objects", n), n, cases...)
 		if err != nil {
 			return err
 		}
 		if err := same(cases[0].Stdout, cases[1].Stdout); err != nil {
 			return err
+		}
+		if n <= 1000 {
+			if err := same(cases[0].Stdout, cases[3].Stdout); err != nil {
+				return err
+			}
 		}
 		ours, theirs = append(ours, s[0]), append(theirs, s[1])
 		if n == 1000 {
