@@ -4,12 +4,16 @@ package solve
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -164,5 +168,60 @@ func TestTreeGrows(t *testing.T) {
 	f := sent{stat: &types.Stat{Path: "status"}}
 	if err := f.hash(t.Context(), self); err == nil || !strings.Contains(err.Error(), "status grows") {
 		t.Errorf("error: %v", err)
+	}
+}
+
+// A file that is known is not read before it is sent; one that is not what is known of
+// it is not sent.
+func TestTreeKnown(t *testing.T) {
+	dir := write(t, "a/b", "c")
+	want, err := readTree(t.Context(), dir, nil, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer want.close()
+	var mu sync.Mutex
+	var asked []string
+	known := func(folder, path string, now fs.FileInfo) ([sha256.Size]byte, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked = append(asked, fmt.Sprint(folder == dir, path, now.Size()))
+		return sha256.Sum256([]byte("a/b")), path == "a/b"
+	}
+	got, err := readTree(t.Context(), dir, nil, nil, func(folder, path string, now fs.FileInfo) ([sha256.Size]byte, bool) {
+		if path == "a/b" { // as if it could not be read
+			if err := os.Rename(filepath.Join(dir, "a/b"), filepath.Join(dir, "away")); err != nil {
+				t.Error(err)
+			}
+		}
+		return known(folder, path, now)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.close()
+	slices.Sort(asked)
+	if fmt.Sprint(asked) != "[truea/b3 truec1]" {
+		t.Errorf("asked for %q", asked)
+	}
+	if err := os.Rename(filepath.Join(dir, "away"), filepath.Join(dir, "a/b")); err != nil {
+		t.Fatal(err)
+	}
+	if got.digest != want.digest {
+		t.Error("a tree that is known has another digest")
+	}
+	if _, err := all(t, got); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "a/b"), []byte("A/B"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := readTree(t.Context(), dir, nil, nil, known); err != nil {
+		t.Error(err)
+	} else {
+		defer again.close()
+		if _, err := all(t, again); err == nil || !strings.Contains(err.Error(), "changed while it was sent") {
+			t.Errorf("what is sent is not what is known: %v", err)
+		}
 	}
 }
