@@ -97,17 +97,36 @@ func processes(l layout) (map[int]string, error) {
 	return found, nil
 }
 
-// killAll kills the cluster's processes and waits until they are gone. The state is thrown
-// away, so nobody is asked to end nicely.
+// killAll kills the cluster's processes and waits until they are gone, and their ports with
+// them. The state is thrown away, so nobody is asked to end nicely.
 func killAll(ctx context.Context, l layout) error {
+	killed := map[int]bool{}
 	return poll(ctx, 20*time.Millisecond, "the cluster's processes to end", func(context.Context) (bool, error) {
 		left, err := processes(l)
 		for pid := range left {
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
 				return false, fmt.Errorf("kill %s (pid %d): %w", left[pid], pid, err)
 			}
-			_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil) // only if it is our own child
+			killed[pid] = true
 		}
-		return len(left) == 0, err
+		for pid := range killed {
+			_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil) // only if it is our own child
+			if ended(pid) {
+				delete(killed, pid)
+			}
+		}
+		return len(left) == 0 && len(killed) == 0, err
 	})
+}
+
+// ended reports whether a process has closed all that it had open. One that is about to end
+// loses its memory first, and so its command line, and its sockets only after that; a zombie
+// has neither (do_exit in Linux).
+func ended(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return true
+	}
+	_, rest, _ := bytes.Cut(stat, []byte(") ")) // after the name: the state
+	return bytes.HasPrefix(rest, []byte("Z")) || bytes.HasPrefix(rest, []byte("X"))
 }
