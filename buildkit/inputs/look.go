@@ -142,16 +142,18 @@ func (l *look) load() {
 	}
 	body = body[len(lookFormat):]
 	today := uint32(time.Now().Unix() / 86400)
+	names := string(body) // those in l.known are parts of it
 	l.known = make(map[string]memory, len(body)/(memorySize+40))
 	for len(body) > 0 {
 		n, used := binary.Uvarint(body)
 		if used <= 0 || n > uint64(len(body)) || uint64(len(body)-used) < n+memorySize {
 			return
 		}
-		name := body[used : used+int(n)]
+		begin := len(names) - len(body) + used
+		name := names[begin : begin+int(n)]
 		m := readMemory([memorySize]byte(body[used+int(n):]))
 		if today-m.Day <= unseen {
-			l.known[string(name)] = m
+			l.known[name] = m
 		}
 		body = body[used+int(n)+memorySize:]
 	}
