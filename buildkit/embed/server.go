@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/containerd/containerd/v2/defaults"
-	"github.com/moby/buildkit/client"
 	bkconfig "github.com/moby/buildkit/cmd/buildkitd/config"
 	"github.com/moby/buildkit/control"
 	"github.com/moby/buildkit/frontend"
@@ -35,7 +34,6 @@ import (
 const (
 	handlersTime = 2 * time.Second
 	commandsTime = 2 * time.Second
-	pruneTime    = 2 * time.Second
 )
 
 // A config says how a solver runs. It is sent to the child as JSON.
@@ -200,27 +198,6 @@ func (s *server) shutdown(ctx context.Context) error {
 	}
 	_ = reserve(s.cfg.Root) // the next start tries again
 	return err
-}
-
-// prune keeps the cache within bounds: BuildKit's own default policy, but short.
-// It never runs beside a build, so nothing that a later stage wants goes away.
-func (s *server) prune(ctx context.Context) {
-	ctx, cancel := context.WithTimeoutCause(ctx, pruneTime, errors.New("pruning took too long"))
-	defer cancel()
-	freed := make(chan client.UsageInfo)
-	count := make(chan int)
-	go func() {
-		n := 0
-		for range freed {
-			n++
-		}
-		count <- n
-	}()
-	err := s.work.Prune(ctx, freed, gcPolicy(s.cfg.Root)...)
-	close(freed)
-	if n := <-count; err == nil && n > 0 {
-		_ = s.keys.ReleaseUnreferenced(ctx) // only makes the key database smaller
-	}
 }
 
 // within calls fn and goes on when it is done, or when it takes too long.

@@ -9,15 +9,12 @@ import (
 	"github.com/containerd/containerd/v2/core/diff/apply"
 	"github.com/containerd/containerd/v2/core/metadata"
 	"github.com/containerd/containerd/v2/plugins/diff/walking"
-	"github.com/moby/buildkit/client"
-	bkconfig "github.com/moby/buildkit/cmd/buildkitd/config"
 	"github.com/moby/buildkit/executor/oci"
 	"github.com/moby/buildkit/executor/resources"
 	"github.com/moby/buildkit/executor/runcexecutor"
 	bkcontent "github.com/moby/buildkit/snapshot/containerd"
 	"github.com/moby/buildkit/solver/pb"
 	"github.com/moby/buildkit/util/archutil"
-	"github.com/moby/buildkit/util/disk"
 	"github.com/moby/buildkit/util/leaseutil"
 	"github.com/moby/buildkit/util/network"
 	"github.com/moby/buildkit/util/winlayers"
@@ -80,24 +77,4 @@ func newWorker(ctx context.Context, cfg config, s *store, running *runs) (*base.
 		MountPoolRoot:    filepath.Join(s.dir, "cachemounts"),
 		ResourceMonitor:  monitor,
 	})
-}
-
-// gcPolicy is buildkitd's own default for this disk.
-func gcPolicy(root string) []client.PruneInfo {
-	stat, err := disk.GetDiskStat(root)
-	if err != nil {
-		return nil
-	}
-	var policy []client.PruneInfo
-	for _, rule := range bkconfig.DefaultGCPolicy(bkconfig.GCConfig{}, stat) {
-		policy = append(policy, client.PruneInfo{
-			Filter:        rule.Filters,
-			All:           rule.All,
-			KeepDuration:  rule.KeepDuration.Duration,
-			ReservedSpace: rule.ReservedSpace.AsBytes(stat),
-			MaxUsedSpace:  rule.MaxUsedSpace.AsBytes(stat),
-			MinFreeSpace:  rule.MinFreeSpace.AsBytes(stat),
-		})
-	}
-	return policy
 }
