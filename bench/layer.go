@@ -31,9 +31,14 @@ func layers(ctx context.Context, b *Bench) error {
 		cases := s.cases(ctx, true)
 		if s.zstd {
 			cases = cases[:2]
+		} else {
+			cases = append(cases, Case{
+				Name: "floor: read, pack, send", Args: []string{filepath.Join(b.Floor, "pack"), "context/data", "http://" + s.registry + "/v2/floor"},
+				Dir: b.Dir, Cold: true,
+			})
 		}
 		sizes := make([]int64, len(cases))
-		for i, of := range []string{"ours", "theirs", "buildah"}[:len(cases)] {
+		for i, of := range []string{"ours", "theirs", "buildah"}[:min(3, len(cases))] {
 			cases[i].Most = 2 * time.Minute
 			cases[i].Check = func() error {
 				var err error
@@ -55,8 +60,9 @@ func layers(ctx context.Context, b *Bench) error {
 		if !s.zstd {
 			b.aim("CPU, gzip, of buildah's", got[0].cpu()/got[2].cpu(), most)
 			b.aim("wall, gzip, of buildah's", got[0].wall()/got[2].wall(), 0.6)
+			b.aim("CPU, gzip, of the floor's", got[0].cpu()/got[3].cpu(), 1.3)
 		}
-		for i, c := range cases {
+		for i, c := range cases[:min(3, len(cases))] {
 			b.note("%s, %s: %.0f MB.", kind, c.Name, float64(sizes[i])/1e6)
 		}
 	}
