@@ -19,7 +19,7 @@ func TestSaid(t *testing.T) {
 			t.Errorf("%q, want %q", err, want)
 		}
 	}
-	if err := errors.New("other"); said(err) != err {
+	if err := errors.New("other"); !errors.Is(said(err), err) {
 		t.Error("another error is changed")
 	}
 }
