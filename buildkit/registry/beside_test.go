@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/slipway-ci/slipway/buildkit"
@@ -149,14 +150,17 @@ func TestDate(t *testing.T) {
 // TestMountOfBase pushes an image whose layer came from another repository of the
 // registry: it is mounted, not sent.
 func TestMountOfBase(t *testing.T) {
+	var mu sync.Mutex // several blobs go up at once
 	var mounted, sent []string
 	server := &Server{Dir: t.TempDir()}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
 		if m := r.URL.Query().Get("mount"); m != "" {
 			mounted = append(mounted, m)
 		} else if d := r.URL.Query().Get("digest"); d != "" && r.Method == http.MethodPut {
 			sent = append(sent, d)
 		}
+		mu.Unlock()
 		server.ServeHTTP(w, r)
 	}))
 	defer srv.Close()
