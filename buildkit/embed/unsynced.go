@@ -27,45 +27,68 @@ const bootID = "/proc/sys/kernel/random/boot_id"
 func markOf(root string) string { return filepath.Join(root, "unsynced") }
 
 // trust empties a state that another boot left unsynced, and marks it as written on
-// this one. It reports whether it could: else databases have to be synced as ever.
+// this one. It reports whether it could: else, as where the disk is full or nobody
+// says which boot this is, databases have to be synced as ever.
 func trust(root string) (bool, error) {
 	boot, err := os.ReadFile(bootID)
-	if err != nil || len(boot) == 0 {
+	if err != nil {
 		boot = nil
 	}
 	mark, err := os.ReadFile(markOf(root))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
 		return false, err
-	}
-	if err == nil && (boot == nil || !bytes.Equal(mark, boot)) {
+	case len(boot) > 0 && bytes.Equal(mark, boot): // of a process that was killed
+		return true, nil
+	default:
 		if err := errors.Join(unmountAll(root), empty(root)); err != nil {
 			return false, err
 		}
 	}
-	if boot == nil {
+	if len(boot) == 0 {
 		return false, nil
 	}
+	return setMark(root, boot) == nil, nil
+}
+
+// setMark brings a mark to the disk, whole or not at all.
+func setMark(root string, boot []byte) (err error) {
 	whole := markOf(root) + ".new"
-	if err := errors.Join(os.WriteFile(whole, boot, 0o600), syncFile(whole), os.Rename(whole, markOf(root)), syncFile(root)); err != nil {
-		return false, err
+	defer func() {
+		if err != nil { // what nobody will remove may not lie there
+			_, _ = os.Remove(whole), os.Remove(markOf(root))
+		}
+	}()
+	if err := os.WriteFile(whole, boot, 0o600); err != nil {
+		return err
 	}
-	return true, nil
+	if err := syncFile(whole); err != nil {
+		return err
+	}
+	if err := os.Rename(whole, markOf(root)); err != nil {
+		return err
+	}
+	return syncFile(root)
 }
 
 // settle syncs the databases, which are closed, and removes the mark.
 func settle(root string) error {
 	for _, pattern := range []string{"*.db", "runc-*/*.db", "runc-*/snapshots/*.db"} {
-		found, err := filepath.Glob(filepath.Join(root, pattern))
+		found, err := fs.Glob(os.DirFS(root), pattern) // the root's name may look like a pattern
 		if err != nil {
 			return err
 		}
 		for _, db := range found {
-			if err := syncFile(db); err != nil {
+			if err := syncFile(filepath.Join(root, db)); err != nil {
 				return err
 			}
 		}
 	}
-	return errors.Join(os.Remove(markOf(root)), syncFile(root))
+	if err := os.Remove(markOf(root)); err != nil {
+		return err
+	}
+	return syncFile(root)
 }
 
 // syncFile waits until a file or a folder is on the disk.

@@ -79,3 +79,17 @@ func TestTrust(t *testing.T) {
 		})
 	}
 }
+
+// Where no mark can be set, none is there, and databases are synced.
+func TestNoMark(t *testing.T) {
+	root := t.TempDir()
+	if err := os.Mkdir(markOf(root)+".new", 0o700); err != nil { // in the way
+		t.Fatal(err)
+	}
+	if unsynced, err := trust(root); err != nil || unsynced {
+		t.Errorf("unsynced %t, %v", unsynced, err)
+	}
+	if _, err := os.Stat(markOf(root)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the mark: %v", err)
+	}
+}
