@@ -58,9 +58,9 @@ func (a *app) cachePrune() *cobra.Command {
 	c := &cobra.Command{
 		Use: "prune", Short: "Remove from the cache of builds what nothing uses", Args: noArgs,
 		Long: `Prune removes what nothing uses now from the cache of builds, and what is noted of
-images for reports. Each run that builds does so, too, when it ends, with the limits
-that buildkitd has by default: they follow from the size of the disk. Of notes it
-leaves 4 MiB.`,
+images for reports. Runs that build do so, too, when they end, every ten minutes at
+most while the disk has room, with the limits that buildkitd has by default: they
+follow from the size of the disk. Of notes they leave 4 MiB.`,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if limit.Keep, err = size(keep); err != nil {
 				return usagef("--keep-storage %s: %w", keep, err)
