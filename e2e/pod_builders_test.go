@@ -22,10 +22,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -67,22 +64,9 @@ var buildkitdImage = sync.OnceValues(func() (v1.Image, error) {
 	if err := errors.Join(err, w.Close()); err != nil {
 		return nil, err
 	}
-	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes())), nil }, tarball.WithCompressionLevel(1))
-	if err != nil {
-		return nil, err
-	}
-	image, err := mutate.AppendLayers(empty.Image, layer)
-	if err != nil {
-		return nil, err
-	}
-	file, err := image.ConfigFile()
-	if err != nil {
-		return nil, err
-	}
-	file = file.DeepCopy()
-	file.OS, file.Architecture = "linux", runtime.GOARCH
-	file.Config.Env, file.Config.Entrypoint = []string{"PATH=/bin"}, []string{"buildkitd", "--containerd-worker=false"}
-	return mutate.ConfigFile(image, file)
+	return oneLayer(b.Bytes(), runtime.GOARCH, func(c *v1.Config) {
+		c.Env, c.Entrypoint = []string{"PATH=/bin"}, []string{"buildkitd", "--containerd-worker=false"}
+	})
 })
 
 // podBuilders runs pods with a buildkitd each, as its documentation has them, and

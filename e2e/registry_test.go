@@ -120,9 +120,12 @@ func appImage(mode string) (v1.Image, error) {
 	if err := w.Close(); err != nil {
 		return nil, err
 	}
-	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
-		return io.NopCloser(bytes.NewReader(b.Bytes())), nil
-	})
+	return oneLayer(b.Bytes(), "amd64", func(c *v1.Config) { c.Entrypoint = []string{"/testapp", mode} })
+}
+
+// oneLayer makes an image of an archive.
+func oneLayer(archive []byte, arch string, configure func(*v1.Config)) (v1.Image, error) {
+	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(archive)), nil }, tarball.WithCompressionLevel(1))
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +138,7 @@ func appImage(mode string) (v1.Image, error) {
 		return nil, err
 	}
 	file = file.DeepCopy()
-	file.OS, file.Architecture = "linux", "amd64"
-	file.Config.Entrypoint = []string{"/testapp", mode}
+	file.OS, file.Architecture = "linux", arch
+	configure(&file.Config)
 	return mutate.ConfigFile(image, file)
 }
