@@ -23,7 +23,9 @@ func (a *app) explain() *cobra.Command {
   slipway explain secret-flow
   slipway explain vars -e staging # where values of vars come from
   slipway explain pod/web-5d4f8c7b9-x2x4z -n shop # deployment, revision, commit and run`,
-		ValidArgsFunction: cobra.FixedCompletions(codeNames(docs.Codes()), cobra.ShellCompDirectiveNoFileComp),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			return codeNames(docs.Codes()), cobra.ShellCompDirectiveNoFileComp
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			codes := docs.Codes()
 			if len(args) == 0 {

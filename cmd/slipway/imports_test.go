@@ -46,10 +46,11 @@ var imports = map[string][]string{
 	"stages/stagestest": {"stages", "buildkit", "deploy"},
 	"cmd/release":       {},
 	"cmd/image":         {},
+	"cmd/slipway/heap":  {},
 	"cmd/slipway": {
 		"pipeline", "pipeline/syntax", "pipeline/expr", "pipeline/facts", "pipeline/engine", "pipeline/report", "pipeline/github", "pipeline/page", "pipeline/trace", "pipeline/draft",
 		"buildkit", "buildkit/inputs", "buildkit/solve", "buildkit/embed", "buildkit/host", "buildkit/registry",
-		"deploy", "deploy/expr", "deploy/kustomize", "deploy/schema", "deploy/kube", "deploy/probe", "deploy/rollout", "deploy/runner", "stages", "docs",
+		"deploy", "deploy/expr", "deploy/kustomize", "deploy/schema", "deploy/kube", "deploy/probe", "deploy/rollout", "deploy/runner", "stages", "docs", "cmd/slipway/heap",
 	},
 }
 

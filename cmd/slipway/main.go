@@ -8,13 +8,14 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	_ "github.com/slipway-ci/slipway/cmd/slipway/heap"
 )
 
 func main() {
 	if code, played := playPart(); played {
 		os.Exit(code)
 	}
-	growFreely()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)

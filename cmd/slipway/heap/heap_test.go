@@ -1,6 +1,7 @@
-package main
+package heap
 
 import (
+	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -11,6 +12,8 @@ import (
 // TestGrowFreely looks at whether Go collects as usual again after the first time:
 // a limit that stayed would make it collect without an end.
 func TestGrowFreely(t *testing.T) {
+	debug.SetGCPercent(100) // what init has set
+	debug.SetMemoryLimit(math.MaxInt64)
 	t.Setenv("GOGC", "100")
 	growFreely()
 	if limit := debug.SetMemoryLimit(-1); limit == roomyHeap {
