@@ -159,20 +159,24 @@ func TestDiagnose(t *testing.T) {
 	}
 }
 
-func TestFindRunc(t *testing.T) {
+func TestRunc(t *testing.T) {
 	state := t.TempDir()
-	path, err := findRunc(state)
+	found, err := lookRunc()
 	if err != nil {
 		t.Skip(err)
 	}
-	if strings.HasPrefix(path, state) {
-		info, err := os.Stat(path)
-		if err != nil || info.Mode().Perm() != 0o755 {
-			t.Errorf("%v, %v", info, err)
-		}
+	cfg := config{State: state, Runc: found}
+	path, err := cfg.runc()
+	if err != nil {
+		t.Fatal(err)
 	}
-	again, err := findRunc(state)
-	if err != nil || again != path {
+	if strings.HasPrefix(path, state) != HasRunc() {
+		t.Errorf("runs %s", path)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm()&0o555 != 0o555 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if again, err := cfg.runc(); err != nil || again != path {
 		t.Errorf("%s, %v, want %s", again, err, path)
 	}
 }

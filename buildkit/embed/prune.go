@@ -12,6 +12,7 @@ import (
 
 	"github.com/moby/buildkit/client"
 	bkconfig "github.com/moby/buildkit/cmd/buildkitd/config"
+	"github.com/moby/buildkit/solver"
 	"github.com/moby/buildkit/util/disk"
 )
 
@@ -33,24 +34,33 @@ func (s *server) prune(ctx context.Context) {
 	ctx, cancel := context.WithTimeoutCause(ctx, pruneTime, errors.New("pruning took too long"))
 	defer cancel()
 	freed := make(chan client.UsageInfo)
-	count := make(chan int)
 	go func() {
-		n := 0
-		for range freed {
-			n++
+		for range freed { // nobody asks
 		}
-		count <- n
 	}()
 	err := s.work.Prune(ctx, freed, policy...)
 	close(freed)
-	n := <-count
 	if err != nil {
 		return
 	}
-	if n > 0 {
-		_ = s.keys.ReleaseUnreferenced(ctx) // only makes the key database smaller
+	_ = s.keys.ReleaseUnreferenced(ctx) // only makes the key database smaller
+	_ = pruned(s.cfg.Root)              // else it is done once more than it need be
+}
+
+// keys is the database of keys. BuildKit goes through all of it when it starts, for keys
+// of what is gone. We do so after pruning, when things go: a key that is looked up and
+// whose result is gone is forgotten anyway.
+type keys struct {
+	solver.CacheKeyStorage
+	opened bool // BuildKit has started
+}
+
+// Walk calls fn for each key.
+func (k *keys) Walk(fn func(id string) error) error {
+	if !k.opened {
+		return nil
 	}
-	_ = pruned(s.cfg.Root) // else it is done once more than it need be
+	return k.CacheKeyStorage.Walk(fn)
 }
 
 // pruneDue reports whether a cache has not been pruned for a while, or the disk is full

@@ -11,10 +11,10 @@ import (
 	resourcestypes "github.com/moby/buildkit/executor/resources/types"
 )
 
-// runs is an executor that knows when all of its commands are gone: a solve that
-// is cancelled returns before they are.
+// runs is an executor that is made when the first command runs, and knows when all of
+// them are gone: a solve that is cancelled returns before they are.
 type runs struct {
-	executor.Executor
+	open func() (executor.Executor, error)
 
 	mu   sync.Mutex
 	n    int
@@ -23,8 +23,8 @@ type runs struct {
 
 var _ executor.Executor = (*runs)(nil)
 
-func newRuns() *runs {
-	r := &runs{idle: make(chan struct{})}
+func newRuns(open func() (executor.Executor, error)) *runs {
+	r := &runs{open: sync.OnceValues(open), idle: make(chan struct{})}
 	close(r.idle)
 	return r
 }
@@ -33,8 +33,21 @@ func newRuns() *runs {
 func (r *runs) Run(ctx context.Context, id string, root executor.Mount, mounts []executor.Mount, process executor.ProcessInfo, started chan<- struct{}) (rec resourcestypes.Recorder, err error) {
 	r.add(1)
 	defer r.add(-1)
-	unmasked(func() { rec, err = r.Executor.Run(ctx, id, root, mounts, process, started) })
+	in, err := r.open()
+	if err != nil {
+		return nil, err
+	}
+	unmasked(func() { rec, err = in.Run(ctx, id, root, mounts, process, started) })
 	return rec, err
+}
+
+// Exec runs a command beside one that runs.
+func (r *runs) Exec(ctx context.Context, id string, process executor.ProcessInfo) error {
+	in, err := r.open()
+	if err != nil {
+		return err
+	}
+	return in.Exec(ctx, id, process)
 }
 
 func (r *runs) add(d int) {

@@ -24,25 +24,34 @@ func HasRunc() bool {
 	return err == nil
 }
 
-// findRunc returns the path of a runc: the one inside this binary, unpacked
-// once, or the one on the PATH if this binary was built without.
-func findRunc(state string) (string, error) {
-	packed, err := binaries.ReadFile(filepath.Join("bin", runtime.GOARCH, "runc.gz"))
-	if errors.Is(err, fs.ErrNotExist) {
-		path, err := exec.LookPath("runc")
-		if err != nil {
-			return "", &buildkit.HostError{
-				What: "there is no runc",
-				Cure: "install runc, or use a slipway built by make, which brings its own",
-			}
-		}
-		return path, nil
+// lookRunc makes sure that there is a runc. It returns the path of the one on the PATH
+// if this binary was built without, or else "": config.runc unpacks what it brings.
+func lookRunc() (string, error) {
+	if HasRunc() {
+		return "", nil
 	}
+	path, err := exec.LookPath("runc")
+	if err != nil {
+		return "", &buildkit.HostError{
+			What: "there is no runc",
+			Cure: "install runc, or use a slipway built by make, which brings its own",
+		}
+	}
+	return path, nil
+}
+
+// runc returns the path of the runc to run. The one inside this binary is unpacked
+// when a command first needs it: many builds have none.
+func (c config) runc() (string, error) {
+	if c.Runc != "" {
+		return c.Runc, nil
+	}
+	packed, err := binaries.ReadFile(filepath.Join("bin", runtime.GOARCH, "runc.gz"))
 	if err != nil {
 		return "", err
 	}
 	sum := sha256.Sum256(packed)
-	path := filepath.Join(state, "bin", "runc-"+hex.EncodeToString(sum[:6]))
+	path := filepath.Join(c.State, "bin", "runc-"+hex.EncodeToString(sum[:6]))
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}

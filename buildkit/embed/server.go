@@ -41,7 +41,7 @@ type config struct {
 	State        string   // the state folder
 	Root         string   // of what is ours in it; locked by us
 	Isolated     bool     // Root is removed in the end
-	Runc         string   // path
+	Runc         string   // path; empty means the one inside this binary
 	Rootless     bool     // we are root of a user namespace
 	SingleID     bool     // with one user id in it
 	NoSandbox    bool     // containers share our processes, as /proc cannot be mounted
@@ -73,11 +73,6 @@ func startServer(ctx context.Context, cfg config) (_ *server, err error) {
 			return nil, err
 		}
 	}
-	if cfg.SingleID {
-		if cfg.Runc, err = installShim(cfg.Root, cfg.Runc); err != nil {
-			return nil, err
-		}
-	}
 	if err := sweep(ctx, cfg); err != nil {
 		return nil, err
 	}
@@ -86,7 +81,7 @@ func startServer(ctx context.Context, cfg config) (_ *server, err error) {
 		return nil, err
 	}
 	life, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	s := &server{cfg: cfg, runs: newRuns()}
+	s := &server{cfg: cfg}
 	defer func() {
 		if err != nil {
 			stop(err)
@@ -100,7 +95,7 @@ func startServer(ctx context.Context, cfg config) (_ *server, err error) {
 			err = errors.Join(err, s.disk.close())
 		}
 	}()
-	if s.work, err = newWorker(life, cfg, s.disk, s.runs); err != nil {
+	if s.work, s.runs, err = newWorker(life, cfg, s.disk); err != nil {
 		return nil, err
 	}
 	if err := guardDownloads(s.work, cfg.Patience); err != nil {
@@ -150,7 +145,9 @@ func (s *server) control(life context.Context) error {
 		return err
 	}
 	hosts := registries(s.cfg)
-	s.keys = solver.NewCacheManager(life, "local", store, worker.NewCacheResultStorage(workers))
+	known := &keys{CacheKeyStorage: store}
+	s.keys = solver.NewCacheManager(life, "local", known, worker.NewCacheResultStorage(workers))
+	known.opened = true
 	s.ctl, err = control.NewController(control.Opt{
 		SessionManager:   sessions,
 		WorkerController: workers,

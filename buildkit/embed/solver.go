@@ -82,7 +82,7 @@ func (s *Solver) start(ctx context.Context) (running, error) {
 	if err != nil {
 		return nil, err
 	}
-	runc, err := findRunc(state)
+	runc, err := lookRunc()
 	if err != nil {
 		return nil, err
 	}

@@ -28,8 +28,14 @@ func sweep(ctx context.Context, cfg config) error {
 	if err != nil {
 		return err
 	}
-	for _, bundle := range bundles {
-		deleteContainer(ctx, cfg.Runc, filepath.Base(filepath.Dir(bundle)))
+	if len(bundles) > 0 {
+		runc, err := cfg.runc()
+		if err != nil {
+			return err
+		}
+		for _, bundle := range bundles {
+			deleteContainer(ctx, runc, filepath.Base(filepath.Dir(bundle)))
+		}
 	}
 	if err := unmountAll(cfg.Root); err != nil {
 		return err

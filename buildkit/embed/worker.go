@@ -9,6 +9,7 @@ import (
 	"github.com/containerd/containerd/v2/core/diff/apply"
 	"github.com/containerd/containerd/v2/core/metadata"
 	"github.com/containerd/containerd/v2/plugins/diff/walking"
+	"github.com/moby/buildkit/executor"
 	"github.com/moby/buildkit/executor/oci"
 	"github.com/moby/buildkit/executor/resources"
 	"github.com/moby/buildkit/executor/runcexecutor"
@@ -22,12 +23,8 @@ import (
 	wlabel "github.com/moby/buildkit/worker/label"
 )
 
-// newWorker makes the part that stores layers and runs commands.
-func newWorker(ctx context.Context, cfg config, s *store, running *runs) (*base.Worker, error) {
-	sandbox := oci.ProcessSandbox
-	if cfg.NoSandbox {
-		sandbox = oci.NoProcessSandbox
-	}
+// newWorker makes the part that stores layers and runs commands, and what counts these.
+func newWorker(ctx context.Context, cfg config, s *store) (*base.Worker, *runs, error) {
 	// Commands share our network: that needs no CNI, and no privilege.
 	// (netproviders would also make a certificate for a proxy that we don't have, and
 	// searching for its primes takes longer than all else that is done here.)
@@ -35,31 +32,21 @@ func newWorker(ctx context.Context, cfg config, s *store, running *runs) (*base.
 	networks := map[pb.NetMode]network.Provider{pb.NetMode_UNSET: host, pb.NetMode_HOST: host, pb.NetMode_NONE: network.NewNoneProvider()}
 	monitor, err := resources.NewMonitor()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	unmaskRunc()
-	running.Executor, err = runcexecutor.New(runcexecutor.Opt{
-		Root:              filepath.Join(s.dir, "executor"),
-		CommandCandidates: []string{cfg.Runc},
-		Rootless:          cfg.Rootless,
-		ProcessMode:       sandbox,
-		ResourceMonitor:   monitor,
-	}, networks)
-	if err != nil {
-		return nil, err
-	}
+	running := newRuns(func() (executor.Executor, error) { return newExecutor(cfg, s.dir, networks, monitor) })
 	id, err := base.ID(s.dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	refs, err := openRefs(filepath.Join(s.dir, "metadata_v2.db"), s.unsynced)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	blobs := bkcontent.NewContentStore(clean{s.records.ContentStore()}, namespace)
 	held := metadata.NewLeaseManager(s.records)
 	snaps := &weigher{s.records.Snapshotter(s.name), s.records.ContentStore(), held}
-	return base.NewWorker(ctx, base.WorkerOpt{
+	work, err := base.NewWorker(ctx, base.WorkerOpt{
 		ID:               id,
 		Root:             s.dir,
 		Labels:           map[string]string{wlabel.Executor: "oci", wlabel.Snapshotter: s.name, wlabel.Network: "host"},
@@ -77,4 +64,28 @@ func newWorker(ctx context.Context, cfg config, s *store, running *runs) (*base.
 		MountPoolRoot:    filepath.Join(s.dir, "cachemounts"),
 		ResourceMonitor:  monitor,
 	})
+	return work, running, err
+}
+
+// newExecutor makes what runs commands, for a worker in dir.
+func newExecutor(cfg config, dir string, networks map[pb.NetMode]network.Provider, monitor *resources.Monitor) (executor.Executor, error) {
+	runc, err := cfg.runc()
+	if err == nil && cfg.SingleID {
+		runc, err = installShim(cfg.Root, runc)
+	}
+	if err != nil {
+		return nil, err
+	}
+	sandbox := oci.ProcessSandbox
+	if cfg.NoSandbox {
+		sandbox = oci.NoProcessSandbox
+	}
+	unmaskRunc()
+	return runcexecutor.New(runcexecutor.Opt{
+		Root:              filepath.Join(dir, "executor"),
+		CommandCandidates: []string{runc},
+		Rootless:          cfg.Rootless,
+		ProcessMode:       sandbox,
+		ResourceMonitor:   monitor,
+	}, networks)
 }
