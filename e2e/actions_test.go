@@ -275,23 +275,35 @@ func TestPullRequestRed(t *testing.T) {
 		says  []string          // what the summary says
 	}{
 		{
-			"dockerfile", map[string]edit{"base/Dockerfile": {"RUN mkdir -p /tmp /etc && echo 'app:x:1000:1000::/:/bin/sh' > /etc/passwd", "RUN echo no room for goods >&2; exit 3"}}, "2",
-			map[string]string{"file": "base/Dockerfile", "line": "5", "col": "1", "title": "stage base: build-failed"}, "exit code: 3\n| no room for goods",
+			"dockerfile",
+			map[string]edit{"base/Dockerfile": {"RUN mkdir -p /tmp /etc && echo 'app:x:1000:1000::/:/bin/sh' > /etc/passwd", "RUN echo no room for goods >&2; exit 3"}},
+			"2",
+			map[string]string{"file": "base/Dockerfile", "line": "5", "col": "1", "title": "stage base: build-failed"},
+			"exit code: 3\n| no room for goods",
 			[]string{"## ❌ shop in staging failed at base\n", "exit code: 3", "<code>base/Dockerfile:5</code>", "<pre>no room for goods<br></pre>", "| base | build | failed |", "| web | build | skipped |"},
 		},
 		{
-			"dockerfile with a cure", map[string]edit{"api/Dockerfile": {"COPY --chmod=755 serve ", "COPY --chmod=755 serv "}}, "2",
-			map[string]string{"file": "api/Dockerfile", "line": "2", "col": "1", "title": "stage api: build-failed"}, `"/serv": no such file to copy (does include: or an ignore file keep it out?)`,
+			"dockerfile with a cure",
+			map[string]edit{"api/Dockerfile": {"COPY --chmod=755 serve ", "COPY --chmod=755 serv "}},
+			"2",
+			map[string]string{"file": "api/Dockerfile", "line": "2", "col": "1", "title": "stage api: build-failed"},
+			`"/serv": no such file to copy (does include: or an ignore file keep it out?)`,
 			[]string{"## ❌ shop in staging failed at api\n", "&#34;/serv&#34;: no such file to copy\n", "**What mends it:** does include: or an ignore file keep it out?", "<code>api/Dockerfile:2</code>"},
 		},
 		{
-			"pipeline", map[string]edit{"slipway.yaml": {"      context: api\n", "      contxt: api\n"}}, "2",
-			map[string]string{"file": "slipway.yaml", "line": "21", "col": "7", "title": "stage api: unknown-key"}, `unknown key "contxt" in build (did you mean "context"?)`,
+			"pipeline",
+			map[string]edit{"slipway.yaml": {"      context: api\n", "      contxt: api\n"}},
+			"2",
+			map[string]string{"file": "slipway.yaml", "line": "21", "col": "7", "title": "stage api: unknown-key"},
+			`unknown key "contxt" in build (did you mean "context"?)`,
 			[]string{"## ❌ slipway run failed at api\n", "**api unknown-key** unknown key &#34;contxt&#34;", "**What mends it:** want one of allow", "<code>slipway.yaml:21</code>"},
 		},
 		{
-			"manifest", map[string]edit{"deploy/base/web.yaml": {"replicas:", "replicsa:"}}, "3",
-			map[string]string{"file": "deploy/base/web.yaml", "line": "6", "col": "1", "title": "stage rollout: unknown-field"}, "spec.replicsa: there is no such field (did you mean replicas?)",
+			"manifest",
+			map[string]edit{"deploy/base/web.yaml": {"replicas:", "replicsa:"}},
+			"3",
+			map[string]string{"file": "deploy/base/web.yaml", "line": "6", "col": "1", "title": "stage rollout: unknown-field"},
+			"spec.replicsa: there is no such field (did you mean replicas?)",
 			[]string{"## ❌ slipway plan failed at rollout\n", "spec.replicsa: there is no such field\n", "**What mends it:** did you mean replicas?", "<code>deploy/base/web.yaml:6</code>"},
 		},
 	} {

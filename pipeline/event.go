@@ -12,7 +12,7 @@ type Event struct {
 	Type    EventType     `json:"type"`
 	Step    ID            `json:"step,omitempty"`   // empty for the run itself
 	Task    string        `json:"task,omitempty"`   // part of a step: a vertex, an object, an output
-	Text    string        `json:"text,omitempty"`   // one line, without its newline
+	Text    string        `json:"text,omitempty"`   // one line, or of a log several, without the last newline
 	Done    int64         `json:"done,omitempty"`   // bytes, or attempts
 	Total   int64         `json:"total,omitempty"`  // zero while unknown; of the start of a run, its steps
 	Status  Status        `json:"status,omitempty"` // how it ended
@@ -30,7 +30,7 @@ type EventType string
 const (
 	EventStart    EventType = "start"    // a step, or the run, has begun
 	EventTask     EventType = "task"     // a task of a step has begun, or ended with Status
-	EventLog      EventType = "log"      // Text is a line of foreign output; it is not trusted
+	EventLog      EventType = "log"      // Text is foreign output, a line or as many as came at once; it is not trusted
 	EventNote     EventType = "note"     // Text is a line of our own
 	EventWarning  EventType = "warning"  // Text is about File and Line
 	EventProgress EventType = "progress" // Done of Total, for Task

@@ -25,9 +25,9 @@ func progress(env *pipeline.Env) func(buildkit.Progress) {
 			names[p.Vertex] = p.Name
 		}
 		ev := pipeline.Event{Task: cmp.Or(names[p.Vertex], p.Vertex)}
-		said := func(line string) {
+		said := func(lines string) {
 			l := ev
-			l.Type, l.Text = pipeline.EventLog, strings.TrimRight(line, "\r\n")
+			l.Type, l.Text = pipeline.EventLog, lines
 			env.Emit(l)
 		}
 		if !p.Started.IsZero() && started[p.Vertex].IsZero() {
@@ -43,19 +43,7 @@ func progress(env *pipeline.Env) func(buildkit.Progress) {
 			env.Emit(w)
 		}
 		if p.Log != "" {
-			held := rest[p.Vertex]
-			for part := range strings.Lines(p.Log) {
-				ended := strings.HasSuffix(part, "\n")
-				if ended && len(held) == 0 && len(part) <= longestLine { // nearly all are
-					said(part)
-					continue
-				}
-				if held = append(held, part[:min(len(part), max(0, longestLine-len(held)))]...); ended {
-					said(string(held))
-					held = nil
-				}
-			}
-			rest[p.Vertex] = held
+			rest[p.Vertex] = ended(rest[p.Vertex], p.Log, said)
 		}
 		if p.Done > 0 || p.Total > 0 {
 			d := ev
@@ -64,7 +52,7 @@ func progress(env *pipeline.Env) func(buildkit.Progress) {
 		}
 		if !p.Completed.IsZero() {
 			if line := rest[p.Vertex]; len(line) > 0 {
-				said(string(line))
+				said(strings.TrimRight(string(line), "\r"))
 				delete(rest, p.Vertex)
 			}
 			ev.Type, ev.Status, ev.Elapsed = pipeline.EventTask, pipeline.StatusOK, p.Completed.Sub(started[p.Vertex])
@@ -77,4 +65,21 @@ func progress(env *pipeline.Env) func(buildkit.Progress) {
 			env.Emit(ev)
 		}
 	}
+}
+
+// ended tells the lines that have ended with text, of which held is the beginning, and
+// returns what is held of the one that has not. Most texts are whole lines.
+func ended(held []byte, text string, said func(lines string)) []byte {
+	hold := func(part string) { held = append(held, part[:min(len(part), longestLine-len(held))]...) }
+	if first, more, ok := strings.Cut(text, "\n"); len(held) > 0 && ok {
+		hold(first)
+		said(strings.TrimRight(string(held), "\r"))
+		held, text = nil, more
+	}
+	if end := strings.LastIndexByte(text, '\n'); end >= 0 {
+		said(strings.ReplaceAll(text[:end], "\r\n", "\n"))
+		held, text = nil, text[end+1:]
+	}
+	hold(text)
+	return held
 }

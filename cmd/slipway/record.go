@@ -149,7 +149,7 @@ type stepLog struct {
 	file io.Closer
 }
 
-// log appends a line to the log of its step. One that cannot be written is
+// log appends lines to the log of their step. What cannot be written is
 // nowhere: it must not end the run.
 func (r *record) log(ev pipeline.Event) {
 	l := r.logs[ev.Step]
@@ -166,7 +166,7 @@ func (r *record) log(ev pipeline.Event) {
 			s.Log = name
 		}
 	}
-	l.Line(ev.Text)
+	l.Lines("", ev.Text)
 }
 
 // logName returns the path of the log of a step, which may be a cell with any name.

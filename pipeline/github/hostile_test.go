@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -244,4 +245,34 @@ func FuzzLog(f *testing.F) {
 			t.Errorf("%q → %q", s, line)
 		}
 	})
+}
+
+// TestLinesAtOnce compares what the runner reads of lines that come at once and one by
+// one, of a step that is on the air and of one that waits.
+func TestLinesAtOnce(t *testing.T) {
+	fence := regexp.MustCompile(`[0-9a-f]{32}`)
+	for _, step := range []pipeline.ID{"api", "web"} {
+		shown := func(texts ...string) string {
+			var b bytes.Buffer
+			sink := report.Mask(github.Log(&b), secrets...)
+			sink(pipeline.Event{Type: pipeline.EventStart, Step: "api"})
+			sink(pipeline.Event{Type: pipeline.EventStart, Step: "web"})
+			for _, text := range texts {
+				sink(pipeline.Event{Type: pipeline.EventLog, Step: step, Text: text})
+			}
+			sink(pipeline.Event{Type: pipeline.EventFinish, Step: "api", Status: pipeline.StatusOK})
+			sink(pipeline.Event{Type: pipeline.EventFinish, Step: "web", Status: pipeline.StatusOK})
+			check(t, b.Bytes(), "group", "endgroup", "stop-commands")
+			return fence.ReplaceAllString(b.String(), "FENCE")
+		}
+		var lines []string // some of the corpus
+		for i, l := range corpus() {
+			if i%7 == 0 {
+				lines = append(lines, strings.ReplaceAll(l, "\n", ""))
+			}
+		}
+		if got, want := shown(strings.Join(lines, "\n")), shown(lines...); got != want {
+			t.Errorf("%s, at once:\n%.3000s\none by one:\n%.3000s", step, got, want)
+		}
+	}
 }

@@ -125,8 +125,10 @@ func (l *log) close() {
 // write writes lines in one go, so that the runner does not see a part of one.
 func (l *log) write(lines ...string) {
 	var b strings.Builder
-	for _, line := range lines {
-		b.WriteString(Defuse(line) + "\n")
+	for _, some := range lines {
+		for line := range strings.SplitSeq(some, "\n") {
+			b.WriteString(Defuse(line) + "\n")
+		}
 	}
 	_, _ = io.WriteString(l.w, b.String())
 }

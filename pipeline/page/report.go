@@ -179,7 +179,7 @@ func (r *Report) Event(ev pipeline.Event) {
 	case pipeline.EventTask:
 		s.task(ev)
 	case pipeline.EventLog:
-		s.Lines++
+		s.Lines += 1 + strings.Count(ev.Text, "\n")
 	case pipeline.EventRetry:
 		s.Attempts = int(ev.Done) + 1
 	case pipeline.EventVerdict:

@@ -2,6 +2,7 @@ package report
 
 import (
 	"io"
+	"strings"
 	"sync"
 	"time"
 )
@@ -34,14 +35,21 @@ func (b *Batch) Write(p []byte) (int, error) {
 	return len(p), b.err
 }
 
-// Line holds a line back that is made of parts.
-func (b *Batch) Line(parts ...string) {
+// Lines holds lines back, each of which is to begin with prefix; the last need not be
+// ended.
+func (b *Batch) Lines(prefix, text string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, part := range parts {
-		b.held = append(b.held, part...)
+	for more := true; more; {
+		var line string
+		line, text, more = strings.Cut(text, "\n")
+		b.held = append(b.held, prefix...)
+		b.held = append(b.held, line...)
+		b.held = append(b.held, '\n')
+		if more && len(b.held) >= batchSize {
+			b.flush()
+		}
 	}
-	b.held = append(b.held, '\n')
 	b.hold()
 }
 

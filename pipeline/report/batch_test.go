@@ -1,7 +1,9 @@
 package report_test
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -94,5 +96,33 @@ func TestLogsAreGathered(t *testing.T) {
 	}
 	if n := len(w.seen()); n > 100 {
 		t.Errorf("%d writes", n)
+	}
+}
+
+// TestLinesAtOnce compares what is shown of lines that come at once and one by one.
+func TestLinesAtOnce(t *testing.T) {
+	lines := []string{
+		"first", "", "with hunter2-two in it", "hun\x1b[0mter2-two", "\x1b]0;title", "an escape that does not end \x1b[", "hunter2-",
+		"two", "tab\there", "return\r", "\rover", "\u202eturned", "\xff\xfe", "##[error]no", "::error::no", "ende ✓", "",
+	}
+	for name, open := range map[string]func(io.Writer) pipeline.Sink{"plain": report.Plain, "rawjson": report.JSON} {
+		shown := func(texts ...string) string {
+			var b bytes.Buffer
+			sink := report.Mask(open(&b), "hunter2-two")
+			for _, text := range texts {
+				sink(pipeline.Event{Type: pipeline.EventLog, Step: "api", Task: "RUN", Text: text})
+			}
+			sink(pipeline.Event{Type: pipeline.EventFinish, Step: "api", Status: pipeline.StatusOK})
+			return b.String()
+		}
+		want := shown(lines...)
+		if strings.Count(want, "\n") != len(lines)+1 || strings.Contains(want, "hunter2-two") {
+			t.Fatalf("%s: %s", name, want)
+		}
+		for at := range lines {
+			if got := shown(strings.Join(lines[:at+1], "\n"), strings.Join(append([]string{"x"}, lines[at+1:]...), "\n")); got != shown(slices.Insert(slices.Clone(lines), at+1, "x")...) {
+				t.Errorf("%s, %d and %d lines at once: got\n%s", name, at+1, len(lines)-at, got)
+			}
+		}
 	}
 }

@@ -92,7 +92,10 @@ func (s *stage) event(ev pipeline.Event, now time.Time) {
 		it.end(ev)
 		it.name, it.text = it.text, "" // a verdict names its workload
 	case pipeline.EventLog:
-		it.log = append(it.log[max(0, len(it.log)-mostLog+1):], clean(ev.Text[strings.LastIndexByte(strings.TrimRight(ev.Text, "\r"), '\r')+1:]))
+		lines := strings.Split(ev.Text, "\n")
+		for _, line := range lines[max(0, len(lines)-mostLog):] {
+			it.log = append(it.log[max(0, len(it.log)-mostLog+1):], clean(line[strings.LastIndexByte(strings.TrimRight(line, "\r"), '\r')+1:]))
+		}
 	case pipeline.EventNote:
 		it.text = clean(ev.Text)
 	case pipeline.EventProgress:

@@ -23,7 +23,7 @@ const hidden = "***"
 
 // Mask returns a sink that hides secrets before next sees them, and tames what
 // is not trusted first: control sequences could stand inside a secret and be
-// taken out later.
+// taken out later. Lines of a log stay lines.
 func Mask(next pipeline.Sink, secrets ...string) pipeline.Sink {
 	m := newMasker(secrets)
 	clean := func(s string) string { return m.mask(Tame(s)) }
@@ -32,7 +32,11 @@ func Mask(next pipeline.Sink, secrets ...string) pipeline.Sink {
 		if ev.Task != task {
 			task, shown = ev.Task, clean(ev.Task)
 		}
-		ev.Text, ev.Task, ev.Cure = clean(ev.Text), shown, clean(ev.Cure)
+		if ev.Task, ev.Cure = shown, clean(ev.Cure); ev.Type == pipeline.EventLog {
+			ev.Text = m.mask(tameLines(ev.Text))
+		} else {
+			ev.Text = clean(ev.Text)
+		}
 		next(ev)
 	}
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/slipway-ci/slipway/pipeline"
@@ -15,11 +16,11 @@ func Plain(w io.Writer) pipeline.Sink {
 	out := &Batch{W: w}
 	return func(ev pipeline.Event) {
 		if ev.Type == pipeline.EventLog { // come by the million
-			out.Line(name(ev), " | ", Tame(ev.Text))
+			out.Lines(name(ev)+" | ", tameLines(ev.Text))
 			return
 		}
 		if line := Line(ev); line != "" && ev.Type != pipeline.EventVerdict {
-			out.Line(line)
+			out.Lines("", line)
 			_ = out.Flush()
 		}
 	}
@@ -35,9 +36,14 @@ func Quiet(w io.Writer) pipeline.Sink {
 	}
 }
 
-// Line returns what ev says in one line, or "".
+// Line returns what ev says in one line, or "". Of a log it returns as many lines as
+// ev has.
 func Line(ev pipeline.Event) string {
 	at := name(ev)
+	if ev.Type == pipeline.EventLog {
+		prefix := at + " | "
+		return prefix + strings.ReplaceAll(tameLines(ev.Text), "\n", "\n"+prefix)
+	}
 	task := Tame(ev.Task)
 	text := Tame(ev.Text)
 	switch ev.Type {
@@ -57,8 +63,6 @@ func Line(ev pipeline.Event) string {
 		if ev.Elapsed >= time.Second {
 			return fmt.Sprintf("%s: %s  done in %s", at, task, round(ev.Elapsed))
 		}
-	case pipeline.EventLog:
-		return at + " | " + text
 	case pipeline.EventNote:
 		if task != "" {
 			return fmt.Sprintf("%s: %s  %s", at, task, text)

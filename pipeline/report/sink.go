@@ -4,23 +4,33 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"strings"
 
 	"github.com/slipway-ci/slipway/pipeline"
 )
 
-// JSON returns a sink that writes each event as one line of JSON.
+// JSON returns a sink that writes each event as one line of JSON, and of a log each
+// line as one.
 func JSON(w io.Writer) pipeline.Sink {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	out := &Batch{W: w}
-	return func(ev pipeline.Event) {
+	write := func(ev pipeline.Event) {
 		b.Reset()
 		_ = enc.Encode(ev) // nothing in an Event fails to encode
 		_, _ = out.Write(inert(b.Bytes()))
-		if ev.Type != pipeline.EventLog {
-			_ = out.Flush()
+	}
+	return func(ev pipeline.Event) {
+		if ev.Type == pipeline.EventLog {
+			for line := range strings.SplitSeq(ev.Text, "\n") {
+				ev.Text = line
+				write(ev)
+			}
+			return
 		}
+		write(ev)
+		_ = out.Flush()
 	}
 }
 

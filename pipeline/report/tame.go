@@ -11,11 +11,8 @@ import (
 // of writing are taken out, ends of lines become spaces, and what is not UTF-8
 // becomes U+FFFD. All other text, tabs too, is returned as it is.
 func Tame(s string) string {
-	i := 0
-	for i < len(s) && (s[i] >= ' ' && s[i] < 0x7f || s[i] == '\t') { // most text is nothing else
-		i++
-	}
-	if i == len(s) {
+	i := plain(s, "\t")
+	if i == len(s) { // most text is nothing else
 		return s
 	}
 	tame := strings.IndexFunc(s[i:], wild)
@@ -39,6 +36,46 @@ func Tame(s string) string {
 		i += n
 	}
 	return b.String()
+}
+
+// tameLines tames each line of a text.
+func tameLines(s string) string {
+	if plain(s, "\t\n") == len(s) {
+		return s
+	}
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		lines[i] = Tame(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// plain returns where s has the first byte that is not printable ASCII, nor in also.
+// Logs are long, so it looks at eight bytes at a time.
+func plain(s, also string) int {
+	const high, each = 0x8080808080808080, 0x0101010101010101
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		w := s[i : i+8]
+		x := uint64(w[0]) | uint64(w[1])<<8 | uint64(w[2])<<16 | uint64(w[3])<<24 | uint64(w[4])<<32 | uint64(w[5])<<40 | uint64(w[6])<<48 | uint64(w[7])<<56
+		// Of ASCII, adding 0x60 sets the highest bit for a space and above, 1 for 0x7f.
+		if x&high|(x+each)&high == 0 && (x+0x60*each)&high == high {
+			continue
+		}
+		if at := plainByte(w, also); at < 8 {
+			return i + at
+		}
+	}
+	return i + plainByte(s[i:], also)
+}
+
+func plainByte(s, also string) int {
+	for i := range len(s) {
+		if (s[i] < ' ' || s[i] >= 0x7f) && strings.IndexByte(also, s[i]) < 0 {
+			return i
+		}
+	}
+	return len(s)
 }
 
 // wild reports whether Tame may have to change r.
