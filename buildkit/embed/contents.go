@@ -3,28 +3,34 @@
 package embed
 
 import (
+	"archive/tar"
 	"context"
 	"errors"
 	"io"
+	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/containerd/containerd/v2/core/mount"
+	"github.com/containerd/containerd/v2/pkg/archive"
 	"github.com/moby/buildkit/cache"
 	cacheconfig "github.com/moby/buildkit/cache/config"
 	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/util/compression"
+	"github.com/moby/buildkit/util/converter/tarconverter"
 	"github.com/moby/buildkit/util/overlay"
 )
 
 // contents writes the archive of a layer: its files as the overlay has them, if they
-// were never packed; else what BuildKit has packed.
-func (l *layers) contents(ctx context.Context, layer cache.ImmutableRef, s session.Group, w io.Writer) error {
+// were never packed; else what BuildKit has packed. Times are those of the epoch in place
+// of later ones, as BuildKit's rewrite-timestamp has them.
+func (l *layers) contents(ctx context.Context, layer cache.ImmutableRef, epoch time.Time, s session.Group, w io.Writer) error {
 	if layer.GetString("cache.blob") == "" {
 		if err := layer.Finalize(ctx); err != nil {
 			return err
 		}
-		if done, err := upper(ctx, layer, s, w); done || err != nil {
+		if done, err := upper(ctx, layer, epoch, s, w); done || err != nil {
 			return err
 		}
 	}
@@ -47,13 +53,26 @@ func (l *layers) contents(ctx context.Context, layer cache.ImmutableRef, s sessi
 		return err
 	}
 	defer r.Close()
-	_, err = io.Copy(w, r)
+	return date(w, epoch, r)
+}
+
+// date copies an archive to w.
+func date(w io.Writer, epoch time.Time, r io.Reader) error {
+	dated := tarconverter.NewReader(r, func(h *tar.Header) {
+		for _, t := range []*time.Time{&h.ModTime, &h.AccessTime, &h.ChangeTime} {
+			if t.After(epoch) {
+				*t = epoch
+			}
+		}
+	})
+	defer dated.Close()
+	_, err := io.Copy(w, dated)
 	return err
 }
 
 // upper writes the difference between a snapshot and those below it, unless that isn't
 // one folder of an overlay.
-func upper(ctx context.Context, layer cache.ImmutableRef, s session.Group, w io.Writer) (done bool, err error) {
+func upper(ctx context.Context, layer cache.ImmutableRef, epoch time.Time, s session.Group, w io.Writer) (done bool, err error) {
 	if layer.GetString("cache.lowerDiffParent") != "" || layer.GetString("cache.upperDiffParent") != "" {
 		return false, nil // the difference of any two snapshots
 	}
@@ -76,7 +95,38 @@ func upper(ctx context.Context, layer cache.ImmutableRef, s session.Group, w io.
 	if err != nil {
 		return false, nil // options that BuildKit doesn't know either
 	}
-	return true, overlay.WriteUpperdir(ctx, w, dir, below)
+	return true, writeUpper(ctx, w, dir, below, epoch)
+}
+
+// writeUpper is BuildKit's overlay.WriteUpperdir, with times of the epoch in place of
+// later ones.
+func writeUpper(ctx context.Context, w io.Writer, dir string, below []mount.Mount, epoch time.Time) error {
+	empty, err := os.MkdirTemp("", "buildkit") // an overlay has two folders at least
+	if err != nil {
+		return err
+	}
+	defer os.Remove(empty)
+	view := []mount.Mount{{Type: "overlay", Source: "overlay", Options: []string{"lowerdir=" + dir + ":" + empty}}}
+	return mount.WithTempMount(ctx, below, func(lower string) error {
+		return mount.WithTempMount(ctx, view, func(upper string) error {
+			out := archive.NewChangeWriter(untilDone{ctx, w}, upper, archive.WithModTimeUpperBound(epoch))
+			err := overlay.Changes(ctx, out.HandleChange, dir, upper, lower)
+			return errors.Join(err, out.Close())
+		})
+	})
+}
+
+// untilDone is a writer that fails when its context is done.
+type untilDone struct {
+	ctx context.Context
+	io.Writer
+}
+
+func (w untilDone) Write(p []byte) (int, error) {
+	if w.ctx.Err() != nil {
+		return 0, context.Cause(w.ctx)
+	}
+	return w.Writer.Write(p)
 }
 
 // parents returns how the snapshot below the topmost is mounted.

@@ -3,7 +3,6 @@
 package embed
 
 import (
-	"archive/tar"
 	"bufio"
 	"context"
 	"encoding/json"
@@ -24,7 +23,6 @@ import (
 	"github.com/moby/buildkit/solver"
 	"github.com/moby/buildkit/util/compression"
 	"github.com/moby/buildkit/util/contentutil"
-	"github.com/moby/buildkit/util/converter/tarconverter"
 	"github.com/moby/buildkit/util/flightcontrol"
 	"github.com/moby/buildkit/util/leaseutil"
 	"github.com/opencontainers/go-digest"
@@ -126,7 +124,7 @@ func (l *layers) dated(ctx context.Context, layer cache.ImmutableRef, epoch time
 		}
 		defer func() { _ = lease.Discard(ctx) }()
 		want.Layer, err = l.pack(ctx, "slipway-"+flight, epoch, c.Type.MediaType(), compress, func(w io.Writer) error {
-			return l.contents(ctx, layer, s, w)
+			return l.contents(ctx, layer, epoch, s, w)
 		})
 		if err != nil {
 			return ocispecs.Descriptor{}, err
@@ -177,7 +175,8 @@ func resource(of digest.Digest) leases.Resource {
 
 const contentType = "content" // of what a lease holds
 
-// pack writes a layer into the content store. The same files give the same bytes.
+// pack writes a layer of the epoch into the content store. The same files give the same
+// bytes.
 func (l *layers) pack(ctx context.Context, ref string, epoch time.Time, mediaType string, compress compression.Compressor, write func(io.Writer) error) (desc ocispecs.Descriptor, err error) {
 	select {
 	case l.turns <- struct{}{}:
@@ -204,7 +203,7 @@ func (l *layers) pack(ctx context.Context, ref string, epoch time.Time, mediaTyp
 		return desc, err
 	}
 	diffID := digest.Canonical.Digester()
-	err = date(io.MultiWriter(compressed, diffID.Hash()), epoch, write)
+	err = write(io.MultiWriter(compressed, diffID.Hash()))
 	if closed := compressed.Close(); err == nil {
 		err = closed
 	}
@@ -234,30 +233,4 @@ func (l *layers) pack(ctx context.Context, ref string, epoch time.Time, mediaTyp
 		err = nil
 	}
 	return desc, err
-}
-
-// date copies an archive to w, with times of the epoch in place of later ones, as
-// BuildKit's rewrite-timestamp does.
-func date(w io.Writer, epoch time.Time, write func(io.Writer) error) error {
-	from, to := io.Pipe()
-	written := make(chan error, 1)
-	go func() {
-		err := write(to)
-		_ = to.CloseWithError(err)
-		written <- err
-	}()
-	dated := tarconverter.NewReader(from, func(h *tar.Header) {
-		for _, t := range []*time.Time{&h.ModTime, &h.AccessTime, &h.ChangeTime} {
-			if t.After(epoch) {
-				*t = epoch
-			}
-		}
-	})
-	_, err := io.Copy(w, dated)
-	_ = dated.Close()
-	_ = from.CloseWithError(err) // ends write, if it goes on
-	if err2 := <-written; err2 != nil && err == nil {
-		err = err2
-	}
-	return err
 }

@@ -9,17 +9,22 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
 	"time"
 
 	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/containerd/v2/pkg/labels"
 	localstore "github.com/containerd/containerd/v2/plugins/content/local"
+	"github.com/containerd/containerd/v2/plugins/snapshots/overlay/overlayutils"
 	"github.com/moby/buildkit/util/compression"
+	"github.com/moby/buildkit/util/overlay"
 	"github.com/opencontainers/go-digest"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
 )
 
 // archiveOf writes a file that spans several blocks of the compressor, and an old one.
@@ -57,7 +62,10 @@ func TestPack(t *testing.T) {
 		}
 		runtime.GOMAXPROCS(1 + 3*i)
 		c := compression.New(compression.Gzip)
-		desc, err := newLayers(store, nil).pack(t.Context(), "x", epoch, c.Type.MediaType(), compressorOf(t.Context(), c), archiveOf(modified))
+		desc, err := newLayers(store, nil).pack(t.Context(), "x", epoch, c.Type.MediaType(), compressorOf(t.Context(), c), func(w io.Writer) error {
+			var archive bytes.Buffer
+			return errors.Join(archiveOf(modified)(&archive), date(w, epoch, &archive))
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,6 +107,38 @@ func TestPack(t *testing.T) {
 		}
 		if len(want) > 0 {
 			t.Errorf("not in the archive: %v", want)
+		}
+	}
+}
+
+// TestWriteUpper compares what is written of the folder of an overlay with what BuildKit
+// writes, dated afterwards.
+func TestWriteUpper(t *testing.T) {
+	dir := t.TempDir()
+	if overlayutils.Supported(dir) != nil {
+		t.Skip("needs an overlay")
+	}
+	upper, lower := filepath.Join(dir, "upper"), filepath.Join(dir, "lower")
+	below := []mount.Mount{{Type: "bind", Source: lower, Options: []string{"ro", "rbind"}}}
+	old := time.Unix(5, 0)
+	if err := errors.Join(
+		os.MkdirAll(filepath.Join(upper, "folder/in it"), 0o750), os.MkdirAll(filepath.Join(lower, "folder/other"), 0o755),
+		os.WriteFile(filepath.Join(upper, "folder/file"), bytes.Repeat([]byte("x"), 100_000), 0o644),
+		os.Chmod(filepath.Join(upper, "folder/file"), 0o755|os.ModeSetuid), os.Lchown(filepath.Join(upper, "folder/file"), 5, 6),
+		os.Link(filepath.Join(upper, "folder/file"), filepath.Join(upper, "hard")),
+		os.Symlink("folder/file", filepath.Join(upper, "soft")),
+		unix.Mknod(filepath.Join(upper, "folder/other"), unix.S_IFCHR, 0), // it is gone
+		os.WriteFile(filepath.Join(upper, "old"), nil, 0o600), os.Chtimes(filepath.Join(upper, "old"), old, old),
+	); err != nil {
+		t.Skip(err)
+	}
+	for _, epoch := range []time.Time{time.Unix(0, 0), time.Unix(1000, 0), time.Now().Add(time.Hour)} {
+		var theirs, want, got bytes.Buffer
+		if err := errors.Join(overlay.WriteUpperdir(t.Context(), &theirs, upper, below), date(&want, epoch, &theirs), writeUpper(t.Context(), &got, upper, below, epoch)); err != nil {
+			t.Fatal(err)
+		}
+		if got.Len() < 100_000 || !bytes.Equal(got.Bytes(), want.Bytes()) {
+			t.Errorf("%s: %d bytes, want %d that are the same", epoch, got.Len(), want.Len())
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"maps"
@@ -39,7 +38,8 @@ var sentTime = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()
 // fails the build.
 type tree struct {
 	root   string
-	within *os.Root       // root, open; nil where files are not read from the disk
+	folder *folder        // root; nil where files are not read from the disk
+	known  Digests        // may be nil
 	chosen string         // says which files of root these are
 	files  []sent         // a folder before what is in it
 	index  map[string]int // by path in files
@@ -56,22 +56,24 @@ type sent struct {
 var _ fsutil.FS = (*tree)(nil)
 
 // Digests returns the SHA-256 of a file's content, if that was read before and the file
-// looks as it did then. The path is relative to the folder, with slashes.
+// looks as it did then, so that it has not changed since. The path is relative to the
+// folder, with slashes.
 type Digests func(folder, path string, now fs.FileInfo) (sum [sha256.Size]byte, ok bool)
 
 // readTree reads the folder and hashes what the patterns select and known, which may
 // be nil, does not know. The tree is to be closed.
 func readTree(ctx context.Context, root string, include, exclude []string, known Digests) (_ *tree, err error) {
-	within, err := os.OpenRoot(root)
+	in, err := openFolder(root)
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			within.Close()
+			in.close()
 		}
 	}()
-	some, err := fsutil.NewFilterFS(fsutil.NewRootFS(fsutil.NewRoot(within)), &fsutil.FilterOpt{
+	walk := walked{in, map[string]fs.FileInfo{}}
+	some, err := fsutil.NewFilterFS(walk, &fsutil.FilterOpt{
 		IncludePatterns: include,
 		ExcludePatterns: exclude,
 		Map: func(_ string, st *types.Stat) fsutil.MapResult {
@@ -84,7 +86,7 @@ func readTree(ctx context.Context, root string, include, exclude []string, known
 	if err != nil {
 		return nil, err
 	}
-	t := &tree{root: root, within: within, chosen: fmt.Sprintf("%q %q", include, exclude)}
+	t := &tree{root: root, folder: in, known: known, chosen: fmt.Sprintf("%q %q", include, exclude)}
 	err = some.Walk(ctx, string(filepath.Separator), func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -99,7 +101,7 @@ func readTree(ctx context.Context, root string, include, exclude []string, known
 	if err != nil {
 		return nil, err
 	}
-	if err := t.hash(ctx, known); err != nil {
+	if err := t.hash(ctx, walk.seen); err != nil {
 		return nil, err
 	}
 	return t, nil
@@ -107,8 +109,8 @@ func readTree(ctx context.Context, root string, include, exclude []string, known
 
 // close ends the reading of files. A tree of no folder needs none.
 func (t *tree) close() {
-	if t.within != nil {
-		_ = t.within.Close() // it was only read
+	if t.folder != nil {
+		t.folder.close()
 	}
 }
 
@@ -151,24 +153,21 @@ func normalise(st *types.Stat) bool {
 	return true
 }
 
-// hash reads every regular file once, but for those that are known. Of these, too, what
-// is sent is compared with what was read before.
-func (t *tree) hash(ctx context.Context, known Digests) error {
+// hash reads every regular file once, but for those that are known as they were seen.
+// Of these, too, what is sent is compared with what was read before.
+func (t *tree) hash(ctx context.Context, seen map[string]fs.FileInfo) error {
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i := range t.files {
 		f := &t.files[i]
-		if !fs.FileMode(f.stat.Mode).IsRegular() {
+		if !fs.FileMode(f.stat.Mode).IsRegular() || t.recall(f, seen[f.stat.Path]) {
 			continue
 		}
 		g.Go(func() error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			if known != nil && f.recall(t, known) {
-				return nil
-			}
-			return f.hash(ctx, t.within)
+			return f.hash(ctx, t.folder)
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -179,26 +178,25 @@ func (t *tree) hash(ctx context.Context, known Digests) error {
 }
 
 // recall takes the digest over from who has read the file before.
-func (f *sent) recall(t *tree, known Digests) bool {
-	now, err := t.within.Lstat(f.stat.Path)
-	if err != nil || !now.Mode().IsRegular() {
+func (t *tree) recall(f *sent, seen fs.FileInfo) bool {
+	if t.known == nil {
 		return false
 	}
-	sum, ok := known(t.root, filepath.ToSlash(f.stat.Path), now)
+	sum, ok := t.known(t.root, filepath.ToSlash(f.stat.Path), seen)
 	if ok {
-		f.sum, f.stat.Size = sum, now.Size()
+		f.sum, f.stat.Size = sum, seen.Size()
 	}
 	return ok
 }
 
 // hash reads the file once. One that grows as fast as it is read would never end.
-func (f *sent) hash(ctx context.Context, within *os.Root) error {
-	r, size, err := openWithin(within, f.stat.Path)
+func (f *sent) hash(ctx context.Context, in *folder) error {
+	r, info, err := in.open(f.stat.Path)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	h := sha256.New()
+	h, size := sha256.New(), info.Size()
 	for left := size + 1; left > 0; {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -213,31 +211,6 @@ func (f *sent) hash(ctx context.Context, within *os.Root) error {
 		}
 	}
 	return fmt.Errorf("%s grows while it is read", f.stat.Path)
-}
-
-// openWithin opens a regular file of a folder. No link leads out of the folder,
-// and nothing is waited for, should a pipe have taken the file's place.
-func openWithin(root *os.Root, name string) (*os.File, int64, error) {
-	seen, err := root.Lstat(name)
-	if err != nil {
-		return nil, 0, err
-	}
-	if !seen.Mode().IsRegular() {
-		return nil, 0, fmt.Errorf("%s is no file any more", name)
-	}
-	f, err := root.OpenFile(name, os.O_RDONLY|nonblock, 0)
-	if err != nil {
-		return nil, 0, err
-	}
-	now, err := f.Stat()
-	if err == nil && !os.SameFile(seen, now) {
-		err = fmt.Errorf("%s changed while it was read", name)
-	}
-	if err != nil {
-		f.Close()
-		return nil, 0, err
-	}
-	return f, now.Size(), nil
 }
 
 // seal makes index and digest.
@@ -309,20 +282,43 @@ func (t *tree) Open(name string) (io.ReadCloser, error) {
 		return &checked{name: name, err: fs.ErrNotExist}, nil
 	}
 	f := &t.files[i]
-	if t.within == nil {
+	if t.folder == nil {
 		return io.NopCloser(strings.NewReader(string(f.data))), nil
 	}
-	r, _, err := openWithin(t.within, f.stat.Path)
-	return &checked{name: name, file: r, err: err, hash: sha256.New(), want: f.sum, left: f.stat.Size}, nil
+	r, now, err := t.folder.open(f.stat.Path)
+	c := &checked{name: name, file: r, err: err, left: f.stat.Size}
+	if err == nil && now.Size() >= longFile && t.looks(f, now) {
+		c.same = func() bool {
+			after, err := r.Stat()
+			return err == nil && t.looks(f, after)
+		}
+		return c, nil
+	}
+	h := sha256.New()
+	c.hash, c.same = h, func() bool { return [sha256.Size]byte(h.Sum(nil)) == f.sum }
+	return c, nil
+}
+
+// longFile is how long a file is at least that is not hashed when it is sent, if it
+// looks as it did when it was hashed.
+const longFile = 1 << 20
+
+// looks reports whether a file looks as it did when it was hashed.
+func (t *tree) looks(f *sent, now fs.FileInfo) bool {
+	if t.known == nil {
+		return false
+	}
+	sum, ok := t.known(t.root, filepath.ToSlash(f.stat.Path), now)
+	return ok && sum == f.sum
 }
 
 // A checked reads a file and fails at its end if it is not what was hashed.
 type checked struct {
 	name string
 	file *os.File
-	hash hash.Hash
-	want [sha256.Size]byte
-	left int64 // that was hashed
+	hash io.Writer   // gets what is read; may be nil
+	same func() bool // reports in the end whether it was that
+	left int64       // that was hashed
 	err  error
 }
 
@@ -331,8 +327,11 @@ func (c *checked) Read(p []byte) (int, error) {
 		return 0, c.err
 	}
 	n, err := c.file.Read(p)
-	c.hash.Write(p[:n])
-	if c.left -= int64(n); c.left < 0 || err == io.EOF && [sha256.Size]byte(c.hash.Sum(nil)) != c.want {
+	if c.hash != nil {
+		_, _ = c.hash.Write(p[:n]) // a hash never fails
+	}
+	c.left -= int64(n)
+	if c.left < 0 || err == io.EOF && (c.left > 0 || !c.same()) {
 		c.err = fmt.Errorf("%s changed while it was sent", c.name)
 		return 0, c.err
 	}
