@@ -17,7 +17,8 @@ type single struct {
 	dir      string // of the context
 	round    int
 	zstd     bool
-	many     bool // the context has many files
+	many     bool // the context has many files: each round has a disk of its own
+	free     func()
 }
 
 // single starts what it takes to build the context in dir, which is made.
@@ -79,19 +80,24 @@ func (s *single) cases(ctx context.Context, cold bool) []Case {
 		}
 		cases[i].Cold = true
 		cases[i].Reset = func() (err error) {
-			// Folders are new each time: for minutes after many files were removed, ext4
-			// takes ten times as long to make others (recently_deleted), and whoever runs
-			// next would pay for it.
+			_ = s.b.do(ctx, s.b.Dir, "umount", "-l", filepath.Join(s.state(), "buildah", "overlay")) // buildah mounts it on itself
 			if !s.many {
-				_ = s.b.do(ctx, s.b.Dir, "umount", "-l", filepath.Join(s.state(), "buildah", "overlay")) // buildah mounts it on itself
 				err = errors.Join(os.RemoveAll(s.state()), s.b.do(ctx, s.b.Dir, filepath.Join(s.b.Peers, "buildctl"), "--addr", s.builder.addr, "prune", "--all"))
-			} else if i == 1 {
-				s.builder.stop()
-				if s.builder, err = s.b.buildkitd(ctx, s.registry); err == nil {
-					builders[0] = s.builder.Daemon
-				}
+				return errors.Join(err, s.renew())
 			}
-			return errors.Join(err, s.renew())
+			s.builder.stop()
+			s.free()
+			if err := s.renew(); err != nil {
+				return err
+			}
+			if s.free, err = s.b.disk(ctx, s.state()); err != nil || i != 1 {
+				return err
+			}
+			if s.builder, err = s.b.buildkitd(ctx, s.registry, s.state()); err == nil {
+				builders[0] = s.builder.Daemon
+				err = s.write()
+			}
+			return err
 		}
 	}
 	return cases
@@ -105,7 +111,8 @@ func contexts(ctx context.Context, b *Bench) error {
 	if err != nil {
 		return err
 	}
-	s.many = true
+	s.many, s.free = true, func() {}
+	defer func() { s.free() }()
 	text := make([]byte, 1000)
 	for i := range folders {
 		dir := filepath.Join(s.dir, fmt.Sprintf("src/pkg%d", i))
@@ -128,8 +135,18 @@ func contexts(ctx context.Context, b *Bench) error {
 	if err != nil {
 		return err
 	}
-	warm := s.cases(ctx, false)
+	s.free()
 	if err := s.renew(); err != nil {
+		return err
+	}
+	if s.free, err = b.disk(ctx, s.state()); err != nil {
+		return err
+	}
+	if s.builder, err = b.buildkitd(ctx, s.registry, s.state()); err != nil {
+		return err
+	}
+	warm := s.cases(ctx, false)
+	if err := s.write(); err != nil {
 		return err
 	}
 	for i, c := range warm {

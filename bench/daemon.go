@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -97,27 +96,6 @@ func (d *Daemon) cpu() time.Duration {
 		sum += time.Duration(n) * 10 * time.Millisecond
 	}
 	return sum
-}
-
-// forget lets peak begin anew.
-func (d *Daemon) forget() {
-	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", d.cmd.Process.Pid), []byte("5"), 0o200)
-}
-
-var highWater = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
-
-// peak is the most memory that the daemon had at once since forget.
-func (d *Daemon) peak() int64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	m := highWater.FindSubmatch(text)
-	if m == nil {
-		return 0
-	}
-	n, _ := strconv.ParseInt(string(m[1]), 10, 64)
-	return n << 10
 }
 
 // free returns an address on loopback that nobody listens on.

@@ -33,7 +33,7 @@ func layers(ctx context.Context, b *Bench) error {
 			cases = cases[:2]
 		} else {
 			cases = append(cases, Case{
-				Name: "floor: read, pack, send", Args: []string{filepath.Join(b.Floor, "pack"), "context/data", "http://" + s.registry + "/v2/floor"},
+				Name: "floor: hash, pack, keep, send", Args: []string{filepath.Join(b.Floor, "pack"), "context/data", "packed", "http://" + s.registry + "/v2/floor"},
 				Dir: b.Dir, Cold: true,
 			})
 		}

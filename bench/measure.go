@@ -3,15 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -51,7 +47,7 @@ type Case struct {
 type Cost struct {
 	Wall time.Duration `json:"wall"`
 	CPU  time.Duration `json:"cpu"`
-	Peak int64         `json:"peak"` // bytes: the largest process of the command, and each daemon's most
+	Peak int64         `json:"peak"` // bytes of heaps and stacks, the most that the command and its daemons had at once
 }
 
 // Compare runs cases of the same work in turn, after one run of each that does not
@@ -123,95 +119,33 @@ func (b *Bench) cost(ctx context.Context, c Case, g *group) (Cost, error) {
 		defer out.Close()
 		cmd.Stdout = out
 	}
+	all := []*group{g}
 	var before time.Duration
 	for _, d := range c.Daemons {
-		d.forget()
+		all = append(all, d.group)
 		before += d.cpu()
 	}
 	before += g.cpu()
+	peak := watchMemory(all)
 	begin := time.Now()
 	if err := g.start(cmd); err != nil {
 		return Cost{}, err
 	}
 	err := cmd.Wait()
-	cost := Cost{Wall: time.Since(begin)}
+	cost := Cost{Wall: time.Since(begin), Peak: peak()}
 	if err != nil {
 		text := talk.Bytes()
 		return Cost{}, fmt.Errorf("%w: %s", err, text[max(0, len(text)-2000):])
 	}
-	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	cost.Peak = usage.Maxrss << 10
 	cost.CPU = g.cpu() - before
 	if g == nil {
 		cost.CPU += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	}
 	for _, d := range c.Daemons {
 		cost.CPU += d.cpu()
-		cost.Peak += d.peak()
 	}
 	if c.Check != nil {
 		err = c.Check()
 	}
 	return cost, err
-}
-
-// A group is a control group that sums the CPU time of processes, those that nobody
-// waited for, too. It is nil where there can be none: then what was waited for counts.
-type group struct{ path string }
-
-const accounts = "/sys/fs/cgroup/cpuacct"
-
-func (b *Bench) group() *group {
-	b.groups++
-	g := &group{fmt.Sprintf("%s/slipway-bench-%d-%s-%d", accounts, os.Getpid(), filepath.Base(b.Dir), b.groups)}
-	if err := os.Mkdir(g.path, 0o755); err != nil {
-		return nil
-	}
-	return g
-}
-
-// start starts a command in the group: a child is where the thread is that makes it.
-func (g *group) start(cmd *exec.Cmd) error {
-	if g == nil {
-		return cmd.Start()
-	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	self, err := os.Readlink("/proc/thread-self") // PROCESS/task/THREAD
-	if err != nil {
-		return err
-	}
-	id := filepath.Base(self)
-	before, err := os.ReadFile("/proc/thread-self/cgroup")
-	if err != nil {
-		return err
-	}
-	home := accounts
-	for line := range strings.Lines(string(before)) {
-		if _, path, ok := strings.Cut(strings.TrimSpace(line), ":cpuacct:"); ok {
-			home = filepath.Join(accounts, path)
-		}
-	}
-	if err := os.WriteFile(g.path+"/tasks", []byte(id), 0o644); err != nil {
-		return err
-	}
-	return errors.Join(cmd.Start(), os.WriteFile(home+"/tasks", []byte(id), 0o644))
-}
-
-func (g *group) cpu() time.Duration {
-	if g == nil {
-		return 0
-	}
-	text, err := os.ReadFile(g.path + "/cpuacct.usage")
-	if err != nil {
-		return 0
-	}
-	n, _ := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
-	return time.Duration(n)
-}
-
-func (g *group) remove() {
-	if g != nil {
-		os.Remove(g.path)
-	}
 }

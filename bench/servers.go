@@ -43,10 +43,11 @@ type builder struct {
 	addr string
 }
 
-// buildkitd starts one, as its documentation says for a machine without containerd.
-func (b *Bench) buildkitd(ctx context.Context, registry string) (*builder, error) {
+// buildkitd starts one, as its documentation says for a machine without containerd. What
+// it keeps is in a folder, or in the bench's.
+func (b *Bench) buildkitd(ctx context.Context, registry string, in ...string) (*builder, error) {
 	b.groups++
-	dir := filepath.Join(b.Dir, fmt.Sprintf("buildkitd%d", b.groups))
+	dir := filepath.Join(append(in, b.Dir)[0], fmt.Sprintf("buildkitd%d", b.groups))
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return nil, err
 	}

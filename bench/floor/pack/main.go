@@ -1,7 +1,9 @@
-// Command pack does what cannot be left out to build and push the image of P6: it reads
-// the file, writes it as an archive that is compressed by all processors, makes the two
-// digests that an image needs of a layer, and uploads it. Nothing is kept, and no
-// manifest is made. So there is no image afterwards; its cost is a floor.
+// Command pack does what cannot be left out to build and push the image of P6. It hashes
+// the file, for that decides whether anything is built; it writes it as an archive that
+// is compressed by all processors, makes the two digests that an image needs of a layer,
+// keeps the layer in a file, for what is built on it, and uploads it. The file is not
+// copied to where a RUN could read it, and no manifest is made. So there is no image
+// afterwards; its cost is a floor.
 package main
 
 import (
@@ -19,19 +21,31 @@ import (
 )
 
 func main() {
-	if err := pack(context.Background(), os.Args[1], os.Args[2]); err != nil {
+	if err := pack(context.Background(), os.Args[1], os.Args[2], os.Args[3]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-// pack pushes a file as a layer into a repository, which is http://HOST/v2/NAME.
-func pack(ctx context.Context, file, repository string) error {
+// pack pushes a file as a layer, which it keeps, into a repository, which is
+// http://HOST/v2/NAME.
+func pack(ctx context.Context, file, keep, repository string) error {
 	in, err := os.Open(file)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
+	if _, err := io.Copy(sha256.New(), in); err != nil {
+		return err
+	}
+	if _, err := in.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	kept, err := os.Create(keep)
+	if err != nil {
+		return err
+	}
+	defer kept.Close()
 	info, err := in.Stat()
 	if err != nil {
 		return err
@@ -43,7 +57,7 @@ func pack(ctx context.Context, file, repository string) error {
 	from, to := io.Pipe()
 	packed, unpacked := sha256.New(), sha256.New()
 	go func() {
-		zipped, err := pgzip.NewWriterLevel(io.MultiWriter(to, packed), 5)
+		zipped, err := pgzip.NewWriterLevel(io.MultiWriter(to, packed, kept), 5)
 		if err == nil {
 			err = zipped.SetConcurrency(1<<20, runtime.GOMAXPROCS(0)+1)
 		}

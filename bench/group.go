@@ -1,0 +1,148 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A group is two control groups, of version 1: they sum the CPU time of processes, those
+// that nobody waited for, too, and the memory that is theirs alone. It is nil where there
+// can be none: then the CPU time of what was waited for counts, and no memory.
+type group struct{ name string }
+
+// Where the control groups are.
+const (
+	accounts = "/sys/fs/cgroup/cpuacct"
+	memories = "/sys/fs/cgroup/memory"
+)
+
+func (b *Bench) group() *group {
+	b.groups++
+	g := &group{fmt.Sprintf("slipway-bench-%d-%s-%d", os.Getpid(), filepath.Base(b.Dir), b.groups)}
+	for _, of := range []string{accounts, memories} {
+		if err := os.Mkdir(filepath.Join(of, g.name), 0o755); err != nil {
+			g.remove()
+			return nil
+		}
+	}
+	return g
+}
+
+// start starts a command in the group: a child is where the thread is that makes it.
+// (Memory is counted to the process: what the child has, until it is another program,
+// is the bench's.)
+func (g *group) start(cmd *exec.Cmd) error {
+	if g == nil {
+		return cmd.Start()
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	self, err := os.Readlink("/proc/thread-self") // PROCESS/task/THREAD
+	if err != nil {
+		return err
+	}
+	id := filepath.Base(self)
+	homes, err := homes()
+	if err != nil {
+		return err
+	}
+	for _, of := range []string{accounts, memories} {
+		if err := os.WriteFile(filepath.Join(of, g.name, "tasks"), []byte(id), 0o644); err != nil {
+			return err
+		}
+	}
+	err = cmd.Start()
+	for _, home := range homes {
+		err = errors.Join(err, os.WriteFile(filepath.Join(home, "tasks"), []byte(id), 0o644))
+	}
+	return err
+}
+
+// homes returns the control groups that this thread is in.
+func homes() ([]string, error) {
+	text, err := os.ReadFile("/proc/thread-self/cgroup") // ID:CONTROLLER:PATH
+	if err != nil {
+		return nil, err
+	}
+	var homes []string
+	for line := range strings.Lines(string(text)) {
+		for name, of := range map[string]string{":cpuacct:": accounts, ":memory:": memories} {
+			if _, path, ok := strings.Cut(strings.TrimSpace(line), name); ok {
+				homes = append(homes, filepath.Join(of, path))
+			}
+		}
+	}
+	return homes, nil
+}
+
+func (g *group) cpu() time.Duration {
+	if g == nil {
+		return 0
+	}
+	text, err := os.ReadFile(filepath.Join(accounts, g.name, "cpuacct.usage"))
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	return time.Duration(n)
+}
+
+// memory is what the processes have now of heaps, stacks and the like. Pages of files,
+// their programs among them, belong to nobody: how many of these a process is said to
+// have depends on how the file came into memory.
+func (g *group) memory() int64 {
+	if g == nil {
+		return 0
+	}
+	text, err := os.ReadFile(filepath.Join(memories, g.name, "memory.stat"))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if n, ok := strings.CutPrefix(line, "total_rss "); ok {
+			bytes, _ := strconv.ParseInt(strings.TrimSpace(n), 10, 64)
+			return bytes
+		}
+	}
+	return 0
+}
+
+// watchMemory looks at the memory of groups until peak is called, which returns the most
+// that all had together.
+func watchMemory(all []*group) (peak func() int64) {
+	stop, most := make(chan struct{}), make(chan int64)
+	go func() {
+		var max int64
+		for tick := time.NewTicker(2 * time.Millisecond); ; {
+			var now int64
+			for _, g := range all {
+				now += g.memory()
+			}
+			if now > max {
+				max = now
+			}
+			select {
+			case <-stop:
+				tick.Stop()
+				most <- max
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return func() int64 { close(stop); return <-most }
+}
+
+func (g *group) remove() {
+	if g != nil {
+		_ = os.Remove(filepath.Join(accounts, g.name))
+		_ = os.Remove(filepath.Join(memories, g.name))
+	}
+}
