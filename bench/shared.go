@@ -88,9 +88,10 @@ func shares(ctx context.Context, b *Bench) error {
 	}
 	// Each has a registry of its own, and the base is a part of what it builds.
 	type way struct {
-		c     Case
-		meter *meter
-		root  string
+		c        Case
+		registry string
+		meter    *meter
+		root     string
 	}
 	names := []string{"slipway", "buildctl × 8"}
 	ways := make([]way, len(names))
@@ -131,7 +132,7 @@ func shares(ctx context.Context, b *Bench) error {
 		if err != nil {
 			return err
 		}
-		ways[i] = way{c, m, filepath.Join(own.Dir, "registry")}
+		ways[i] = way{c, registry, m, filepath.Join(own.Dir, "registry")}
 	}
 	s, err := b.Compare(ctx, "100 images on 200 MB, empty registry", n, ways[0].c, ways[1].c)
 	if err != nil {
@@ -150,6 +151,80 @@ func shares(ctx context.Context, b *Bench) error {
 	b.aim("bytes sent, of buildctl's", float64(ways[0].meter.sent.Load())/float64(ways[1].meter.sent.Load()), 1.01)
 	b.aim("wall, of buildctl's", s[0].wall()/s[1].wall(), 1)
 	b.aim("CPU, of buildctl's", s[0].cpu()/s[1].cpu(), 1)
+	return b.copies(ctx, ways[0].registry, n)
+}
+
+// copies copies the images to other registries that hold nothing.
+func (b *Bench) copies(ctx context.Context, from string, n int) error {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("s%d", i)
+	}
+	each := func(to, command string) string {
+		return fmt.Sprintf("for i in %s; do echo $i; done | xargs -P8 -I{} %s\n", strings.Join(names, " "), strings.NewReplacer("FROM", from+"/{}:latest", "TO", to+"/{}:latest").Replace(command))
+	}
+	var cases []Case
+	var meters []*meter
+	for _, name := range []string{"slipway", "crane × 8", "skopeo × 8"} {
+		own := *b
+		own.daemons, own.last = nil, nil
+		own.Dir = filepath.Join(b.Dir, "copies-"+name[:5])
+		if err := os.Mkdir(own.Dir, 0o755); err != nil {
+			return err
+		}
+		defer own.end()
+		registry, err := own.registry(ctx)
+		if err != nil {
+			return err
+		}
+		m, err := own.meter(registry)
+		if err != nil {
+			return err
+		}
+		meters = append(meters, m)
+		script, text := "", ""
+		switch name {
+		case "slipway":
+			text = fmt.Sprintf("slipway: v1\nname: copies\nstages:\n  svc:\n    matrix: {svc: [%s]}\n    copy: {image: \"%s/${{ matrix.svc }}:latest\", to: {repository: \"%s/${{ matrix.svc }}\", tags: [latest]}}\n",
+				strings.Join(names, ", "), from, m.addr)
+			script = "exec " + b.Slipway + " run --progress plain\n"
+		case "crane × 8":
+			script = each(m.addr, filepath.Join(b.Peers, "crane")+" copy --insecure FROM TO")
+		default:
+			script = each(m.addr, "skopeo copy -q --all --src-tls-verify=false --dest-tls-verify=false docker://FROM docker://TO")
+		}
+		if err := errors.Join(os.WriteFile(filepath.Join(own.Dir, "slipway.yaml"), []byte(text), 0o644), os.WriteFile(filepath.Join(own.Dir, "run.sh"), []byte(script), 0o644)); err != nil {
+			return err
+		}
+		cases = append(cases, Case{
+			Name: name, Args: []string{"sh", "run.sh"}, Dir: own.Dir, Cold: true, Most: time.Nanosecond,
+			Check: func() error {
+				for _, i := range []int{0, n / 2, n - 1} {
+					before, err := digest(ctx, from, names[i])
+					if err != nil {
+						return err
+					}
+					after, err := digest(ctx, registry, names[i])
+					if err != nil || after != before {
+						return errors.Join(err, fmt.Errorf("%s is %s (want %s)", names[i], after, before))
+					}
+				}
+				return nil
+			},
+		})
+	}
+	s, err := b.Compare(ctx, "the same, copied to an empty registry", n, cases...)
+	if err != nil {
+		return err
+	}
+	for i, c := range cases {
+		b.note("%s: %.2f MB in %d requests to the registry that images are copied to.", c.Name, float64(meters[i].sent.Load())/1e6, meters[i].asks.Load())
+	}
+	b.aim("bytes sent by a copy, of skopeo's", float64(meters[0].sent.Load())/float64(meters[2].sent.Load()), 1.01)
+	for i, name := range []string{"crane's", "skopeo's"} {
+		b.aim("wall of a copy, of "+name, s[0].wall()/s[i+1].wall(), 1)
+		b.aim("CPU of a copy, of "+name, s[0].cpu()/s[i+1].cpu(), 1)
+	}
 	return nil
 }
 
