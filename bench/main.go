@@ -128,11 +128,10 @@ func run(ctx context.Context) error {
 func (b *Bench) scenario(ctx context.Context, s Scenario, dir string) (*Report, error) {
 	own := *b
 	own.Dir = filepath.Join(dir, s.ID)
-	remove, err := own.disk(ctx, own.Dir)
-	if err != nil {
+	if err := os.Mkdir(own.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	defer remove()
+	defer os.RemoveAll(own.Dir)
 	own.Report = &Report{ID: s.ID, About: s.About, Machine: machine()}
 	fmt.Fprintf(own.Log, "%s: %s\n", s.ID, s.About)
 	defer own.end()
