@@ -39,6 +39,7 @@ var sentTime = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()
 type tree struct {
 	root   string
 	folder *folder        // root; nil where files are not read from the disk
+	pace   *pace          // of what is read from folder
 	known  Digests        // may be nil
 	chosen string         // says which files of root these are
 	files  []sent         // a folder before what is in it
@@ -86,7 +87,7 @@ func readTree(ctx context.Context, root string, include, exclude []string, known
 	if err != nil {
 		return nil, err
 	}
-	t := &tree{root: root, folder: in, known: known, chosen: fmt.Sprintf("%q %q", include, exclude)}
+	t := &tree{root: root, folder: in, pace: newPace(), known: known, chosen: fmt.Sprintf("%q %q", include, exclude)}
 	err = some.Walk(ctx, string(filepath.Separator), func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -257,6 +258,9 @@ func (t *tree) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) error
 			return context.Cause(ctx)
 		}
 		skip = ""
+		if t.folder != nil && fs.FileMode(st.Mode).IsRegular() {
+			t.pace.walked()
+		}
 		switch err := fn(st.Path, &fsutil.DirEntryInfo{Stat: st.Clone()}, nil); {
 		case err == nil:
 		case errors.Is(err, filepath.SkipAll):
@@ -287,6 +291,10 @@ func (t *tree) Open(name string) (io.ReadCloser, error) {
 	}
 	r, now, err := t.folder.open(f.stat.Path)
 	c := &checked{name: name, file: r, err: err, left: f.stat.Size}
+	if err == nil {
+		t.pace.opened()
+		c.closed = t.pace.closed
+	}
 	if err == nil && now.Size() >= longFile && t.looks(f, now) {
 		c.same = func() bool {
 			after, err := r.Stat()
@@ -320,6 +328,8 @@ type checked struct {
 	same func() bool // reports in the end whether it was that
 	left int64       // that was hashed
 	err  error
+
+	closed func() // is called when the file is
 }
 
 func (c *checked) Read(p []byte) (int, error) {
@@ -341,6 +351,10 @@ func (c *checked) Read(p []byte) (int, error) {
 func (c *checked) Close() error {
 	if c.file == nil {
 		return nil
+	}
+	if c.closed != nil {
+		c.closed()
+		c.closed = nil
 	}
 	return c.file.Close()
 }
