@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
+	"strings"
 )
 
 // A single is one image that is built and pushed in several ways.
@@ -163,9 +163,11 @@ func contexts(ctx context.Context, b *Bench) error {
 	if err := sameImages(ctx, s.registry, fmt.Sprintf("ours-%d", s.round), fmt.Sprintf("theirs-%d", s.round)); err != nil {
 		return err
 	}
+	edits := 0
 	for i := range warm {
 		warm[i].Reset = func() error {
-			return os.WriteFile(filepath.Join(s.dir, "src/pkg7/f7.go"), fmt.Appendf(nil, "// %s\n", time.Now()), 0o644)
+			edits++
+			return os.WriteFile(filepath.Join(s.dir, "src/pkg7/f7.go"), []byte(strings.Repeat("// one line more\n", edits)), 0o644)
 		}
 	}
 	changed, err := b.Compare(ctx, "50,000 files, one changed", folders*each, warm...)

@@ -31,7 +31,7 @@ func (b *Bench) disk(ctx context.Context, dir string) (remove func(), err error)
 		return remove, err
 	}
 	for _, args := range [][]string{
-		{"mkfs.ext4", "-q", "-F", "-E", "nodiscard,lazy_itable_init=1", image},
+		{"mkfs.ext4", "-q", "-F", "-N", "4000000", "-E", "nodiscard,lazy_itable_init=1", image},
 		{"mount", "-o", "loop,discard,noinit_itable,barrier=0", image, dir},
 	} {
 		if b.do(ctx, filepath.Dir(dir), args...) != nil {
