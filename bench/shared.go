@@ -55,6 +55,22 @@ func (c *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// apart is a bench in a folder of its own, with an empty registry and what counts for it.
+func (b *Bench) apart(ctx context.Context, name string) (own *Bench, registry string, m *meter, err error) {
+	of := *b
+	of.daemons, of.last, of.Dir = nil, nil, filepath.Join(b.Dir, name)
+	if err := os.Mkdir(of.Dir, 0o755); err != nil {
+		return nil, "", nil, err
+	}
+	if registry, err = of.registry(ctx); err == nil {
+		m, err = of.meter(registry)
+	}
+	if err != nil {
+		of.end()
+	}
+	return &of, registry, m, err
+}
+
 // shares pushes a hundred images on one base of 200 MB into a registry that holds
 // nothing, and counts what is sent.
 func shares(ctx context.Context, b *Bench) error {
@@ -96,21 +112,11 @@ func shares(ctx context.Context, b *Bench) error {
 	names := []string{"slipway", "buildctl × 8"}
 	ways := make([]way, len(names))
 	for i, name := range names {
-		own := *b
-		own.daemons, own.last = nil, nil
-		own.Dir = filepath.Join(b.Dir, fmt.Sprintf("way%d", i))
-		if err := os.Mkdir(own.Dir, 0o755); err != nil {
+		own, registry, m, err := b.apart(ctx, fmt.Sprintf("way%d", i))
+		if err != nil {
 			return err
 		}
 		defer own.end()
-		registry, err := own.registry(ctx)
-		if err != nil {
-			return err
-		}
-		m, err := own.meter(registry)
-		if err != nil {
-			return err
-		}
 		c := Case{Name: name, Dir: dir, Cold: true, Most: time.Nanosecond} // once: then the registry is not empty
 		switch i {
 		case 0:
@@ -166,21 +172,11 @@ func (b *Bench) copies(ctx context.Context, from string, n int) error {
 	var cases []Case
 	var meters []*meter
 	for _, name := range []string{"slipway", "crane × 8", "skopeo × 8"} {
-		own := *b
-		own.daemons, own.last = nil, nil
-		own.Dir = filepath.Join(b.Dir, "copies-"+name[:5])
-		if err := os.Mkdir(own.Dir, 0o755); err != nil {
+		own, registry, m, err := b.apart(ctx, "copies-"+name[:5])
+		if err != nil {
 			return err
 		}
 		defer own.end()
-		registry, err := own.registry(ctx)
-		if err != nil {
-			return err
-		}
-		m, err := own.meter(registry)
-		if err != nil {
-			return err
-		}
 		meters = append(meters, m)
 		script, text := "", ""
 		switch name {

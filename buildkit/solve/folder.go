@@ -20,7 +20,6 @@ import (
 // it opens three folders for each file it looks at, and asks for attributes that are
 // never sent.)
 type folder struct {
-	name string
 	root *os.Root
 
 	mu   sync.Mutex
@@ -33,7 +32,7 @@ func openFolder(name string) (*folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &folder{name: name, root: root}, nil
+	return &folder{root: root}, nil
 }
 
 // close ends the reading of files.

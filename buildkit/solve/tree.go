@@ -155,7 +155,8 @@ func normalise(st *types.Stat) bool {
 }
 
 // hash reads every regular file once, but for those that are known as they were seen.
-// Of these, too, what is sent is compared with what was read before.
+// Of these, too, what is sent is compared with what was read before, by its digest or, if
+// it is long, by its looks.
 func (t *tree) hash(ctx context.Context, seen map[string]fs.FileInfo) error {
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
@@ -180,10 +181,7 @@ func (t *tree) hash(ctx context.Context, seen map[string]fs.FileInfo) error {
 
 // recall takes the digest over from who has read the file before.
 func (t *tree) recall(f *sent, seen fs.FileInfo) bool {
-	if t.known == nil {
-		return false
-	}
-	sum, ok := t.known(t.root, filepath.ToSlash(f.stat.Path), seen)
+	sum, ok := t.remembered(f, seen)
 	if ok {
 		f.sum, f.stat.Size = sum, seen.Size()
 	}
@@ -313,11 +311,16 @@ const longFile = 1 << 20
 
 // looks reports whether a file looks as it did when it was hashed.
 func (t *tree) looks(f *sent, now fs.FileInfo) bool {
-	if t.known == nil {
-		return false
-	}
-	sum, ok := t.known(t.root, filepath.ToSlash(f.stat.Path), now)
+	sum, ok := t.remembered(f, now)
 	return ok && sum == f.sum
+}
+
+// remembered returns the digest of a file that has not changed since it was read.
+func (t *tree) remembered(f *sent, now fs.FileInfo) (sum [sha256.Size]byte, ok bool) {
+	if t.known == nil {
+		return sum, false
+	}
+	return t.known(t.root, filepath.ToSlash(f.stat.Path), now)
 }
 
 // A checked reads a file and fails at its end if it is not what was hashed.
