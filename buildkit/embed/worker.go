@@ -21,6 +21,8 @@ import (
 	"github.com/moby/buildkit/util/winlayers"
 	"github.com/moby/buildkit/worker/base"
 	wlabel "github.com/moby/buildkit/worker/label"
+
+	"github.com/slipway-ci/slipway/buildkit/transfer"
 )
 
 // newWorker makes the part that stores layers and runs commands, and what counts these.
@@ -49,7 +51,7 @@ func newWorker(ctx context.Context, cfg config, s *store) (*base.Worker, *runs, 
 	work, err := base.NewWorker(ctx, base.WorkerOpt{
 		ID:               id,
 		Root:             s.dir,
-		Labels:           map[string]string{wlabel.Executor: "oci", wlabel.Snapshotter: s.name, wlabel.Network: "host"},
+		Labels:           map[string]string{wlabel.Executor: "oci", wlabel.Snapshotter: s.name, wlabel.Network: "host", transfer.Label: "1"},
 		Platforms:        archutil.SupportedPlatforms(true),
 		MetadataStore:    refs,
 		NetworkProviders: networks,
@@ -64,7 +66,15 @@ func newWorker(ctx context.Context, cfg config, s *store) (*base.Worker, *runs, 
 		MountPoolRoot:    filepath.Join(s.dir, "cachemounts"),
 		ResourceMonitor:  monitor,
 	})
-	return work, running, err
+	if err != nil {
+		return nil, nil, err
+	}
+	folders, err := newFolders(work.CacheMgr)
+	if err != nil {
+		return nil, nil, err
+	}
+	work.SourceManager.Register(folders)
+	return work, running, nil
 }
 
 // newExecutor makes what runs commands, for a worker in dir.

@@ -21,7 +21,6 @@ import (
 	spb "github.com/moby/buildkit/sourcepolicy/pb"
 	"github.com/moby/buildkit/util/entitlements"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
-	"github.com/tonistiigi/fsutil"
 
 	"github.com/slipway-ci/slipway/buildkit"
 )
@@ -63,7 +62,7 @@ func (b *Builder) Build(ctx context.Context, spec buildkit.Spec, watch func(buil
 	if err != nil {
 		return buildkit.Image{}, err
 	}
-	opt.SharedKey = b.sharedKey(ctx, c, src.trees())
+	b.send(ctx, c, &opt, src.trees())
 	res, err := c.Solve(ctx, nil, opt, f.start())
 	f.wait()
 	for imported := len(opt.CacheImports) > 0; err != nil && ctx.Err() == nil && less(&opt, imported, err); {
@@ -131,7 +130,6 @@ func (b *Builder) solveOpt(ctx context.Context, spec buildkit.Spec, src *sources
 	opt := client.SolveOpt{
 		Frontend:      frontend,
 		FrontendAttrs: map[string]string{"filename": spec.DockerfileName(), "target": spec.Target},
-		LocalMounts:   map[string]fsutil.FS{"context": src.context, "dockerfile": src.entry},
 		Session:       []session.Attachable{b.auth(), secretsprovider.FromMap(secretBytes(spec.Secrets))},
 		Exports:       []client.ExportEntry{{Type: client.ExporterImage, Attrs: exported(spec, epoch)}},
 		CacheExports:  b.cacheOptions(spec.Cache.To, warn),
@@ -168,12 +166,12 @@ func (b *Builder) solveOpt(ctx context.Context, spec buildkit.Spec, src *sources
 		}
 		opt.Session = append(opt.Session, agents)
 	}
-	for name, folder := range src.folders {
+	for name := range src.folders {
 		key, err := contextKey(name)
 		if err != nil {
 			return opt, err
 		}
-		opt.LocalMounts[mountOf(name)], attrs[key] = folder, "local:"+mountOf(name)
+		attrs[key] = "local:" + mountOf(name)
 	}
 	if err := b.addContexts(ctx, &opt, spec.Contexts); err != nil {
 		return opt, err

@@ -23,7 +23,6 @@ import (
 	"github.com/moby/buildkit/util/system"
 	"github.com/opencontainers/go-digest"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
-	"github.com/tonistiigi/fsutil"
 
 	"github.com/slipway-ci/slipway/buildkit"
 )
@@ -51,8 +50,7 @@ func (b *Builder) Exec(ctx context.Context, cmd buildkit.Command, watch func(bui
 			return err
 		}
 		defer files.close()
-		opt.LocalMounts = map[string]fsutil.FS{sourceName: files}
-		opt.SharedKey = b.sharedKey(ctx, c, map[string]*tree{sourceName: files})
+		b.send(ctx, c, &opt, map[string]*tree{sourceName: files})
 	}
 	if cmd.Network == "host" {
 		opt.AllowedEntitlements = []string{entitlements.EntitlementNetworkHost.String()}

@@ -17,30 +17,50 @@ import (
 	"time"
 
 	"github.com/moby/buildkit/client"
+	"github.com/tonistiigi/fsutil"
+
+	"github.com/slipway-ci/slipway/buildkit/transfer"
 )
 
-// A builder keeps what it was sent under a shared key, and is sent only files that
-// differ from those in size, mode or kind: all times that we send are equal. So there
-// may never be two contents of one size in one place under one key. sharedKey sees to
-// that: it remembers all contents for which it gave a key away, before they are sent,
-// and takes another key when a file was edited without a change of its size. It does
-// not matter which of them the builder has.
+// send makes trees a part of what is asked of the builder, by their names.
 //
-// The files of one folder, chosen by the same patterns, share a key.
-func (b *Builder) sharedKey(ctx context.Context, c *client.Client, trees map[string]*tree) string {
-	if b.Sent == "" {
-		return digestOf(trees)
+// A builder keeps what it was sent under a shared key. The files of one folder, chosen by
+// the same patterns, share one. A builder of our own tells by digests which files it has
+// not got.
+func (b *Builder) send(ctx context.Context, c *client.Client, opt *client.SolveOpt, trees map[string]*tree) {
+	opt.LocalMounts = map[string]fsutil.FS{}
+	for name, t := range trees {
+		opt.LocalMounts[name] = t
 	}
 	workers, err := c.ListWorkers(ctx)
 	if err != nil || len(workers) == 0 {
-		return digestOf(trees) // the build says what is wrong
+		return // the build says what is wrong
 	}
-	place := sha256.New()
-	fmt.Fprintln(place, workers[0].ID)
-	for _, name := range slices.Sorted(maps.Keys(trees)) {
-		fmt.Fprintf(place, "%q %q %s\n", name, trees[name].root, trees[name].chosen)
+	if worker := workers[0]; worker.Labels[transfer.Label] != "" {
+		folders := map[string]transfer.Folder{}
+		for name, t := range trees {
+			folders[name] = t
+		}
+		opt.Session = append(opt.Session, transfer.Offer(folders))
+		opt.SharedKey = placeOf(worker, trees)
+	} else {
+		opt.SharedKey = b.sharedKey(worker, trees)
 	}
-	file := filepath.Join(b.Sent, hex.EncodeToString(place.Sum(nil)[:16]))
+}
+
+// sharedKey returns the key for a builder that is sent only files that differ in size,
+// mode or kind from what it has: all times that we send are equal. So there may never be
+// two contents of one size in one place under one key. That is seen to here: all contents
+// for which a key was given away are remembered, before they are sent, and where a file
+// was edited without a change of its size, another key is taken. It does not matter which
+// of them the builder has. (Files that were on no disk are sent anew each time.)
+func (b *Builder) sharedKey(worker *client.WorkerInfo, trees map[string]*tree) string {
+	trees = maps.Clone(trees)
+	maps.DeleteFunc(trees, func(_ string, t *tree) bool { return t.folder == nil })
+	if b.Sent == "" {
+		return digestOf(trees)
+	}
+	file := filepath.Join(b.Sent, placeOf(worker, trees))
 	h := takeHistory(file)
 	if !h.add(trees) {
 		h = history{Key: rand.Text()}
@@ -50,6 +70,17 @@ func (b *Builder) sharedKey(ctx context.Context, c *client.Client, trees map[str
 		return digestOf(trees) // under which there is one content
 	}
 	return h.Key
+}
+
+// placeOf returns what stands for a builder and for folders whose files are chosen in
+// one way.
+func placeOf(worker *client.WorkerInfo, trees map[string]*tree) string {
+	place := sha256.New()
+	fmt.Fprintln(place, worker.ID)
+	for _, name := range slices.Sorted(maps.Keys(trees)) {
+		fmt.Fprintf(place, "%q %q %s\n", name, trees[name].root, trees[name].chosen)
+	}
+	return hex.EncodeToString(place.Sum(nil)[:16])
 }
 
 // digestOf is a key that other files do not have.

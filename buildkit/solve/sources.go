@@ -83,10 +83,9 @@ func readFolder(ctx context.Context, spec buildkit.Spec, known Digests) (*tree, 
 	return files, nil
 }
 
-// trees returns all that is compared with what was sent before, by the names under
-// which it is sent.
+// trees returns all that is sent, by the names under which it is.
 func (s *sources) trees() map[string]*tree {
-	trees := map[string]*tree{"context": s.context}
+	trees := map[string]*tree{"context": s.context, "dockerfile": s.entry}
 	for name, folder := range s.folders {
 		trees[mountOf(name)] = folder
 	}

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-ci/slipway/buildkit"
+	"github.com/slipway-ci/slipway/buildkit/transfer"
 )
 
 // sentTime is the time of every file we send: the first that zip can hold, so
@@ -54,7 +55,7 @@ type sent struct {
 	data []byte            // the content, where it is not read from the disk
 }
 
-var _ fsutil.FS = (*tree)(nil)
+var _ transfer.Folder = (*tree)(nil)
 
 // Digests returns the SHA-256 of a file's content, if that was read before and the file
 // looks as it did then, so that it has not changed since. The path is relative to the
@@ -275,6 +276,9 @@ func (t *tree) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) error
 	}
 	return nil
 }
+
+// Sum returns the SHA-256 of what a file held when it was hashed.
+func (t *tree) Sum(name string) []byte { return t.files[t.index[name]].sum[:] }
 
 // Open returns the content of a file. It never fails, as fsutil would send an
 // empty file then; what is wrong comes out of the first Read.

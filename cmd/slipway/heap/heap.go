@@ -1,5 +1,5 @@
-// Package heap lets the heap grow for a while before it is collected. It is imported
-// for that alone.
+// Package heap says when the heap is collected: seldom while it is small, and before
+// there is much garbage when it is large. It is imported for that alone.
 //
 // It does so while it is initialised, and is a package of its own for that: Go
 // initialises packages that import little first, and those with a BuildKit or a
@@ -8,7 +8,7 @@
 //
 // # Owns
 //
-// When Go collects for the first time.
+// When Go collects.
 //
 // # May touch
 //
@@ -20,28 +20,60 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 )
 
-// roomyHeap is how far the heap grows before it is collected for the first time.
-// Most commands end before that. Go's own 4 MiB would be collected dozens of times
-// while a pipeline file is read.
-const roomyHeap = 32 << 20
+const (
+	// roomy is a heap that is small enough to be left alone. Most commands end before
+	// theirs is larger; Go's own 4 MiB would be collected dozens of times while a
+	// pipeline file is read.
+	roomy = 32 << 20
+	// large is how much lives in a heap where garbage is to be less than that.
+	large = 48 << 20
+)
 
-func init() { growFreely() }
+func init() { steer() }
 
-// growFreely lets the heap grow to roomyHeap once, and then be collected as Go
-// does it by itself. What the user has set in Go's own variables stays.
-func growFreely() {
+// steer lets the heap grow to roomy, and then as percent says after each collection. What
+// the user has set in Go's own variables stays.
+func steer() {
 	for _, name := range []string{"GOGC", "GOMEMLIMIT"} {
 		if _, set := os.LookupEnv(name); set {
 			return
 		}
 	}
-	percent := debug.SetGCPercent(-1)
-	debug.SetMemoryLimit(roomyHeap)
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(roomy)
+	afterwards(func() { debug.SetMemoryLimit(math.MaxInt64) })
+}
+
+// afterwards calls first after the next collection, and has the percentage follow what
+// lives, then and after each that comes later.
+func afterwards(first func()) {
 	type mark struct{ _ *byte } // not so small that it shares its block with what lives
-	runtime.AddCleanup(&mark{}, func(percent int) {
-		debug.SetGCPercent(percent)
-		debug.SetMemoryLimit(math.MaxInt64)
-	}, percent)
+	runtime.AddCleanup(&mark{}, func(first func()) {
+		debug.SetGCPercent(percent(live()))
+		first()
+		afterwards(func() {})
+	}, first)
+}
+
+// live returns how many bytes the last collection left.
+func live() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
+
+// percent returns how much garbage there may be before the next collection, per hundred
+// bytes that live.
+func percent(live uint64) int {
+	switch {
+	case live >= large:
+		return 50
+	case live >= roomy/2:
+		return 100
+	default:
+		return int((roomy - live) * 100 / max(live, 1<<20))
+	}
 }

@@ -9,30 +9,63 @@ import (
 	"time"
 )
 
-// TestGrowFreely looks at whether Go collects as usual again after the first time:
-// a limit that stayed would make it collect without an end.
-func TestGrowFreely(t *testing.T) {
+// TestSteer looks at whether the first limit goes after the first collection, which a
+// limit that stayed would have follow each other without an end, and whether the
+// percentage follows what lives from then on.
+func TestSteer(t *testing.T) {
 	debug.SetGCPercent(100) // what init has set
 	debug.SetMemoryLimit(math.MaxInt64)
 	t.Setenv("GOGC", "100")
-	growFreely()
-	if limit := debug.SetMemoryLimit(-1); limit == roomyHeap {
+	steer()
+	if limit := debug.SetMemoryLimit(-1); limit == roomy {
 		t.Error("what the user has set is not kept")
 	}
 	os.Unsetenv("GOGC") // t.Setenv puts back what was
 	t.Setenv("GOMEMLIMIT", "off")
 	os.Unsetenv("GOMEMLIMIT")
-	growFreely()
-	if limit := debug.SetMemoryLimit(-1); limit != roomyHeap {
+	steer()
+	if limit := debug.SetMemoryLimit(-1); limit != roomy {
 		t.Errorf("the limit is %d", limit)
 	}
-	for began := time.Now(); debug.SetMemoryLimit(-1) == roomyHeap; runtime.GC() {
-		if time.Since(began) > time.Minute {
-			t.Fatal("the limit stays")
+	collect := func(what string, done func() bool) {
+		t.Helper()
+		for began := time.Now(); !done(); runtime.GC() {
+			if time.Since(began) > time.Minute {
+				t.Fatal(what)
+			}
+			runtime.Gosched()
 		}
-		runtime.Gosched()
 	}
-	if percent := debug.SetGCPercent(100); percent <= 0 {
-		t.Errorf("then it is collected at %d percent", percent)
+	collect("the limit stays", func() bool { return debug.SetMemoryLimit(-1) == math.MaxInt64 })
+	is := func(want func(percent int) bool) func() bool {
+		return func() bool {
+			now := debug.SetGCPercent(100)
+			debug.SetGCPercent(now)
+			return want(now)
+		}
+	}
+	collect("a small heap is collected often", is(func(p int) bool { return p > 200 }))
+	ballast := make([]byte, large)
+	collect("a large heap is collected as seldom as a small one", is(func(p int) bool { return p == 50 }))
+	runtime.KeepAlive(ballast)
+	collect("a heap that was large is collected often", is(func(p int) bool { return p > 200 }))
+}
+
+func TestPercent(t *testing.T) {
+	for _, c := range []struct {
+		live uint64
+		want int
+	}{
+		{0, 3200},
+		{4 << 20, 700},
+		{8 << 20, 300},
+		{16 << 20, 100},
+		{47 << 20, 100},
+		{48 << 20, 50},
+		{1 << 40, 50},
+	} {
+		if got := percent(c.live); got != c.want {
+			t.Errorf("%d bytes: %d percent, want %d", c.live, got, c.want)
+		}
 	}
 }
