@@ -34,15 +34,31 @@ type look struct {
 	file string // where it is kept; empty means nowhere
 
 	mu    sync.Mutex
-	known map[string]memory
+	known map[string]*memory
 	dirty bool
 }
 
-// A memory is the digest of a file, and what the file looked like.
-type memory struct {
-	Face face
-	Sum  [sha256.Size]byte
-	Day  uint32 // of the last look, since 1970
+// A memory is the digest of a file, and what the file looked like, as they are kept: the
+// face, the digest, and the day of the last look, since 1970. There may be a hundred
+// thousand of them, of which nothing is asked but whether a face is the same.
+type memory [faceSize + sha256.Size + 4]byte
+
+func newMemory(now face, sum [sha256.Size]byte, day uint32) *memory {
+	m := new(memory)
+	seen := now.bytes()
+	copy(m[:], seen[:])
+	copy(m[faceSize:], sum[:])
+	m.setDay(day)
+	return m
+}
+
+// is reports whether a file looks as it did.
+func (m *memory) is(now face) bool { return [faceSize]byte(m[:]) == now.bytes() }
+
+func (m *memory) sum() [sha256.Size]byte { return [sha256.Size]byte(m[faceSize:]) }
+func (m *memory) day() uint32            { return binary.LittleEndian.Uint32(m[faceSize+sha256.Size:]) }
+func (m *memory) setDay(day uint32) {
+	binary.LittleEndian.PutUint32(m[faceSize+sha256.Size:], day)
 }
 
 // A face is what changes when a file does.
@@ -52,6 +68,17 @@ type face struct {
 	Mode               uint32
 }
 
+// faceSize is that of a face that is kept.
+const faceSize = 5*8 + 4
+
+func (f face) bytes() (b [faceSize]byte) {
+	for i, n := range [...]uint64{uint64(f.Size), uint64(f.Mtime), uint64(f.Ctime), f.Inode, f.Device} {
+		binary.LittleEndian.PutUint64(b[8*i:], n)
+	}
+	binary.LittleEndian.PutUint32(b[5*8:], f.Mode)
+	return b
+}
+
 // look returns what is remembered of a folder.
 func (r *Reader) look(root string) *look {
 	r.looks.mu.Lock()
@@ -59,7 +86,7 @@ func (r *Reader) look(root string) *look {
 	if l := r.looks.byRoot[root]; l != nil {
 		return l
 	}
-	l := &look{known: map[string]memory{}}
+	l := &look{known: map[string]*memory{}}
 	if r.State != "" {
 		sum := sha256.Sum256([]byte(root))
 		l.file = filepath.Join(r.State, "files", hex.EncodeToString(sum[:8]))
@@ -85,8 +112,11 @@ func (r *Reader) Known(folder, path string, now fs.FileInfo) (sum [sha256.Size]b
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	m, ok := l.known[path]
-	return m.Sum, ok && m.Face == face
+	m := l.known[path]
+	if m == nil || !m.is(face) {
+		return sum, false
+	}
+	return m.sum(), true
 }
 
 // digest returns the digest of a file's content and its length; the file is read
@@ -97,14 +127,13 @@ func (l *look) digest(ctx context.Context, f file) (sum [sha256.Size]byte, n int
 	day := uint32(began.Unix() / 86400)
 	if ok && l.file != "" {
 		l.mu.Lock()
-		m, known := l.known[f.path]
-		if known && m.Face == now {
-			if m.Day != day {
-				m.Day, l.dirty = day, true
-				l.known[f.path] = m
+		if m := l.known[f.path]; m != nil && m.is(now) {
+			if m.day() != day {
+				m.setDay(day)
+				l.dirty = true
 			}
 			l.mu.Unlock()
-			return m.Sum, now.Size, nil
+			return m.sum(), now.Size, nil
 		}
 		l.mu.Unlock()
 	}
@@ -121,7 +150,7 @@ func (l *look) digest(ctx context.Context, f file) (sum [sha256.Size]byte, n int
 		}
 		return sum, n, nil
 	}
-	l.known[f.path] = memory{Face: now, Sum: sum, Day: day}
+	l.known[f.path] = newMemory(now, sum, day)
 	l.dirty = true
 	return sum, n, nil
 }
@@ -143,36 +172,21 @@ func (l *look) load() {
 	body = body[len(lookFormat):]
 	today := uint32(time.Now().Unix() / 86400)
 	names := string(body) // those in l.known are parts of it
-	l.known = make(map[string]memory, len(body)/(memorySize+40))
+	const size = len(memory{})
+	l.known = make(map[string]*memory, len(body)/(size+40))
 	for len(body) > 0 {
 		n, used := binary.Uvarint(body)
-		if used <= 0 || n > uint64(len(body)) || uint64(len(body)-used) < n+memorySize {
+		if used <= 0 || n > uint64(len(body)) || uint64(len(body)-used) < n+uint64(size) {
 			return
 		}
 		begin := len(names) - len(body) + used
 		name := names[begin : begin+int(n)]
-		m := readMemory([memorySize]byte(body[used+int(n):]))
-		if today-m.Day <= unseen {
+		m := (*memory)(body[used+int(n):])
+		if today-m.day() <= unseen {
 			l.known[name] = m
 		}
-		body = body[used+int(n)+memorySize:]
+		body = body[used+int(n)+size:]
 	}
-}
-
-// memorySize is that of a memory, as encoding/binary writes it.
-const memorySize = 5*8 + 4 + sha256.Size + 4
-
-// readMemory reads what binary.Append wrote; binary.Decode takes ten times as long, for
-// it looks at the type each time.
-func readMemory(b [memorySize]byte) (m memory) {
-	u64 := func(i int) uint64 { return binary.LittleEndian.Uint64(b[i:]) }
-	m.Face = face{
-		Size: int64(u64(0)), Mtime: int64(u64(8)), Ctime: int64(u64(16)),
-		Inode: u64(24), Device: u64(32), Mode: binary.LittleEndian.Uint32(b[40:]),
-	}
-	copy(m.Sum[:], b[44:])
-	m.Day = binary.LittleEndian.Uint32(b[44+sha256.Size:])
-	return m
 }
 
 // keep writes what is remembered, whole or not at all. Nothing depends on it, so
@@ -188,7 +202,7 @@ func (l *look) keep() {
 	for name, m := range l.known {
 		out = binary.AppendUvarint(out, uint64(len(name)))
 		out = append(out, name...)
-		out, _ = binary.Append(out, binary.LittleEndian, m) // its size is fixed
+		out = append(out, m[:]...)
 	}
 	sum := sha256.Sum256(out)
 	_ = replace(l.file, append(out, sum[:]...))

@@ -31,8 +31,8 @@ func TestLookRemembers(t *testing.T) {
 	}
 	defer root.Close()
 	first := (&Reader{State: state}).look(dir)
-	first.known["a"] = memory{Face: seen, Sum: [32]byte{42}, Day: uint32(time.Now().Unix() / 86400)}
-	first.known["old"] = memory{Day: 1}
+	first.known["a"] = newMemory(seen, [32]byte{42}, uint32(time.Now().Unix()/86400))
+	first.known["old"] = newMemory(face{}, [32]byte{}, 1)
 	first.dirty = true
 	first.keep()
 
@@ -58,11 +58,11 @@ func TestLookRemembers(t *testing.T) {
 	} {
 		other := seen
 		change(&other)
-		again.known["a"] = memory{Face: other, Sum: [32]byte{42}}
+		again.known["a"] = newMemory(other, [32]byte{42}, 0)
 		if sum, _, err := again.digest(context.Background(), f); err != nil || sum == [32]byte{42} {
 			t.Errorf("%s: %x, %v: it was not read", name, sum, err)
 		}
-		reader.look(dir).known["a"] = memory{Face: other, Sum: [32]byte{42}}
+		reader.look(dir).known["a"] = newMemory(other, [32]byte{42}, 0)
 		if _, ok := reader.Known(dir, "a", info); ok {
 			t.Errorf("%s: it is known still", name)
 		}
@@ -82,17 +82,21 @@ func TestLookRemembers(t *testing.T) {
 	}
 }
 
-// What is written is read: each byte of a memory is another one here.
-func TestReadMemory(t *testing.T) {
-	var raw [memorySize]byte
+// Each part of a face, a digest and a day has bytes of its own in a memory.
+func TestMemory(t *testing.T) {
+	var raw memory
 	for i := range raw {
 		raw[i] = byte(i + 1)
 	}
-	var want memory
-	if _, err := binary.Decode(raw[:], binary.LittleEndian, &want); err != nil || binary.Size(want) != memorySize {
-		t.Fatalf("%v, %d bytes (want %d)", err, binary.Size(want), memorySize)
+	var now face
+	n, err := binary.Decode(raw[:], binary.LittleEndian, &now)
+	if err != nil || n != faceSize {
+		t.Fatalf("a face has %d bytes, %v", n, err)
 	}
-	if got := readMemory(raw); got != want {
-		t.Errorf("%+v, want %+v", got, want)
+	if m := newMemory(now, raw.sum(), raw.day()); *m != raw || !m.is(now) {
+		t.Errorf("%x, want %x", *m, raw)
+	}
+	if sum := raw.sum(); sum[0] != faceSize+1 || raw.day() != 0x504f4e4d {
+		t.Errorf("digest %x, day %x", sum, raw.day())
 	}
 }
