@@ -29,7 +29,7 @@ const (
 	// pipeline file is read.
 	roomy = 32 << 20
 	// large is how much lives in a heap where garbage is to be less than that.
-	large = 48 << 20
+	large = 96 << 20
 )
 
 func init() { steer() }
