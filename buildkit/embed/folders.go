@@ -135,14 +135,12 @@ func (r *received) receive(ctx context.Context, from session.Caller, req transfe
 	if err != nil {
 		return err
 	}
-	defer mounter.Unmount() // again, where that was not done below
 	hashes, err := contenthash.GetCacheContext(ctx, r)
 	if err != nil {
-		return err
+		return errors.Join(err, mounter.Unmount())
 	}
 	changed := false
 	moved, end := r.watch(ctx)
-	defer end()
 	list, err := transfer.Receive(ctx, from, req, transfer.Into{
 		Dir:     dir,
 		Holds:   r.list,
@@ -153,14 +151,9 @@ func (r *received) receive(ctx context.Context, from session.Caller, req transfe
 			return r.ClearValueAndIndex(receivedKey, receivedKey+":"+r.key)
 		},
 	})
-	if err != nil {
+	_ = end() // nobody may be listening
+	if err := errors.Join(err, mounter.Unmount()); err != nil || !changed {
 		return err
-	}
-	if err := mounter.Unmount(); err != nil {
-		return err
-	}
-	if !changed {
-		return nil
 	}
 	if err := contenthash.SetCacheContext(ctx, r, hashes); err != nil {
 		return err

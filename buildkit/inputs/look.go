@@ -57,6 +57,7 @@ func (m *memory) is(now face) bool { return [faceSize]byte(m[:]) == now.bytes() 
 
 func (m *memory) sum() [sha256.Size]byte { return [sha256.Size]byte(m[faceSize:]) }
 func (m *memory) day() uint32            { return binary.LittleEndian.Uint32(m[faceSize+sha256.Size:]) }
+
 func (m *memory) setDay(day uint32) {
 	binary.LittleEndian.PutUint32(m[faceSize+sha256.Size:], day)
 }

@@ -32,9 +32,9 @@ type Builder struct {
 	// image of its own holds.
 	Docker bool
 
-	// Sent is a folder that remembers what the builder was sent, so that only what has
-	// changed is sent again. It is made when it is needed; empty, all files of a
-	// context are sent when one has changed. Forgetting is safe; being older than the
+	// Sent is a folder that remembers what a builder that is not our own was sent, so that
+	// only what has changed is sent again. It is made when it is needed; empty, all files of
+	// a context are sent when one has changed. Forgetting is safe; being older than the
 	// builder is not, for then an edit may be missed. So it is for a builder whose
 	// state is kept, copied and restored together with this folder.
 	Sent string

@@ -32,11 +32,9 @@ var sentTime = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()
 // A tree is a folder as it is sent: filtered, the same on any machine, and with
 // a digest over every byte.
 //
-// BuildKit keeps what it was sent under the session's shared key and compares
-// size and time to know what changed since. All our times are one, so a file
-// edited to the same size would stay stale under the same key (see sharedKey). For
-// that to hold, what is sent must be what was hashed; a file that changes in between
-// fails the build.
+// What is sent must be what was hashed: a builder of our own knows files by their digests,
+// and others are to have one content of a size under a key (see sharedKey). A file that
+// changes in between fails the build.
 type tree struct {
 	root   string
 	folder *folder        // root; nil where files are not read from the disk

@@ -34,8 +34,8 @@ func Receive(ctx context.Context, from session.Caller, req Request, into Into) (
 }
 
 func receive(ctx context.Context, from session.Caller, req Request, into Into) ([]Entry, error) {
-	ctx, stop := context.WithCancel(from.Context(ctx))
-	defer stop() // ends the stream
+	ctx, stop := context.WithCancelCause(from.Context(ctx))
+	defer stop(nil) // ends the stream
 	stream, err := from.Conn().NewStream(ctx, &grpc.StreamDesc{StreamName: method, ServerStreams: true, ClientStreams: true}, Method)
 	if err != nil {
 		return nil, err

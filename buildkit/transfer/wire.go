@@ -6,7 +6,6 @@ import (
 
 	"github.com/moby/buildkit/session/filesync"
 	"github.com/tonistiigi/fsutil/types"
-	"google.golang.org/grpc"
 )
 
 // Label is on a worker that receives folders in this way.
@@ -52,7 +51,7 @@ type wire struct {
 	from          *gob.Decoder
 }
 
-func newWire(s grpc.Stream) *wire {
+func newWire(s filesync.Stream) *wire {
 	w := &wire{messages: &messages{stream: s}}
 	w.Writer = bufio.NewWriterSize(w.messages, longest)
 	w.to, w.from = gob.NewEncoder(w.Writer), gob.NewDecoder(w.messages)
@@ -79,7 +78,7 @@ const longest = 32<<10 - 64
 
 // messages are a stream of bytes.
 type messages struct {
-	stream grpc.Stream
+	stream filesync.Stream
 	got    filesync.BytesMessage
 	left   []byte // of got
 }
