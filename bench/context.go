@@ -52,6 +52,7 @@ func (s *single) write() error {
 		write("ours.sh", fmt.Sprintf("XDG_CACHE_HOME=%[1]s/cache exec %[2]s run --progress plain --state %[1]s/state\n", s.state(), s.b.Slipway)),
 		write("peer.sh", fmt.Sprintf("exec %s --addr %s build --progress plain --frontend dockerfile.v0 --local context=context --local dockerfile=context --output type=image,name=%s:latest,push=true%s\n",
 			filepath.Join(s.b.Peers, "buildctl"), s.builder.addr, s.repository("theirs"), flag)),
+		write("floor.sh", fmt.Sprintf("exec %s %s/floor context %s:latest\n", filepath.Join(s.b.Floor, "solve"), s.state(), s.repository("floor"))),
 		write("buildah.sh", fmt.Sprintf("set -e\nbuildah='buildah --root %[1]s/buildah --runroot %[1]s/buildah-run --storage-driver overlay'\n"+
 			"$buildah bud -q --isolation chroot --layers --tls-verify=false -t %[2]s:latest context\n$buildah push -q --tls-verify=false %[2]s:latest\n", s.state(), s.repository("buildah"))),
 	)
@@ -65,13 +66,17 @@ func (s *single) repository(of string) string {
 func (s *single) state() string { return filepath.Join(s.b.Dir, fmt.Sprintf("round%d", s.round)) }
 
 // cases are slipway, buildctl and buildah. Those that are cold begin with no state
-// and push to repositories that hold nothing.
+// and push to repositories that hold nothing; where there are many files, a floor is
+// with them.
 func (s *single) cases(ctx context.Context, cold bool) []Case {
 	builders := []*Daemon{s.builder.Daemon}
 	cases := []Case{
 		{Name: "slipway", Args: []string{"sh", "ours.sh"}},
 		{Name: "buildctl", Args: []string{"sh", "peer.sh"}, Daemons: builders},
 		{Name: "buildah", Args: []string{"sh", "buildah.sh"}},
+	}
+	if cold && s.many {
+		cases = append(cases, Case{Name: "floor: BuildKit in one process", Args: []string{"sh", "floor.sh"}})
 	}
 	for i := range cases {
 		cases[i].Dir = s.b.Dir
@@ -180,5 +185,6 @@ func contexts(ctx context.Context, b *Bench) error {
 	b.aim("CPU, unchanged, of walk + lstat", unchanged[0].cpu()/unchanged[3].cpu(), 2)
 	b.aim("CPU, one changed, of buildctl's", changed[0].cpu()/changed[1].cpu(), 1)
 	b.aim("peak memory, first, of buildctl's and buildkitd's", first[0].peak()/first[1].peak(), 0.6)
+	b.aim("peak memory, first, of the floor's", first[0].peak()/first[3].peak(), 1.3)
 	return nil
 }
