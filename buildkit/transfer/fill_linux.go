@@ -53,7 +53,7 @@ func (d *disk) fill(ctx context.Context, from *messages, files []*Entry, moved f
 		defer close(batches)
 		for len(files) > 0 {
 			if files[0].Size > batchBytes {
-				if err := d.writeLong(files[0], from, move); err != nil {
+				if err := d.writeLong(ctx, files[0], from, move); err != nil {
 					return err
 				}
 				files = files[1:]
@@ -108,9 +108,12 @@ func (d *disk) writeBatch(b batch) error {
 	return nil
 }
 
-func (d *disk) writeLong(e *Entry, from *messages, moved func(int64)) error {
+func (d *disk) writeLong(ctx context.Context, e *Entry, from *messages, moved func(int64)) error {
 	return d.write(e, func(file *os.File, h hash.Hash) error {
 		for left := e.Size; left > 0; {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
 			part, err := from.next(left)
 			if err != nil {
 				return err

@@ -3,7 +3,6 @@ package transfer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 
@@ -78,8 +77,10 @@ func receive(ctx context.Context, from session.Caller, req Request, into Into) (
 	if err := disk.fill(ctx, w.messages, files, into.Moved); err != nil {
 		return nil, err
 	}
-	if _, err := w.ReadByte(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("more came than was asked for: %w", err)
+	if _, err := w.ReadByte(); err == nil {
+		return nil, errors.New("more came than was asked for")
+	} else if !errors.Is(err, io.EOF) {
+		return nil, err
 	}
 	return list, disk.date(list)
 }

@@ -52,28 +52,30 @@ func steer() {
 func afterwards(first func()) {
 	type mark struct{ _ *byte } // not so small that it shares its block with what lives
 	runtime.AddCleanup(&mark{}, func(first func()) {
-		debug.SetGCPercent(percent(live()))
+		debug.SetGCPercent(percent(left()))
 		first()
 		afterwards(func() {})
 	}, first)
 }
 
-// live returns how many bytes the last collection left.
-func live() uint64 {
-	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(sample)
-	return sample[0].Value.Uint64()
+// left returns how many bytes of the heap the last collection left, and how many more
+// there are that it begins from: Go takes a percentage of both.
+func left() (live, roots uint64) {
+	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
+	metrics.Read(samples)
+	return samples[0].Value.Uint64(), samples[1].Value.Uint64() + samples[2].Value.Uint64()
 }
 
 // percent returns how much garbage there may be before the next collection, per hundred
-// bytes that live.
-func percent(live uint64) int {
+// bytes of live and roots. (Beyond 800, Go would leave more than roomy alone: 4 MiB are
+// its least for a hundred.)
+func percent(live, roots uint64) int {
 	switch {
 	case live >= large:
 		return 50
 	case live >= roomy/2:
 		return 100
 	default:
-		return int((roomy - live) * 100 / max(live, 1<<20))
+		return int(min(800, max(100, (roomy-live)*100/max(1, live+roots))))
 	}
 }

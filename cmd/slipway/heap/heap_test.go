@@ -53,19 +53,21 @@ func TestSteer(t *testing.T) {
 
 func TestPercent(t *testing.T) {
 	for _, c := range []struct {
-		live uint64
-		want int
+		live, roots uint64
+		want        int
 	}{
-		{0, 3200},
-		{4 << 20, 700},
-		{8 << 20, 300},
-		{16 << 20, 100},
-		{95 << 20, 100},
-		{96 << 20, 50},
-		{1 << 40, 50},
+		{0, 0, 800},
+		{4 << 20, 0, 700},
+		{8 << 20, 0, 300},
+		{8 << 20, 4 << 20, 200}, // it is collected at 8 + 2 × 12
+		{15 << 20, 4 << 20, 100},
+		{16 << 20, 0, 100},
+		{95 << 20, 0, 100},
+		{96 << 20, 0, 50},
+		{1 << 40, 0, 50},
 	} {
-		if got := percent(c.live); got != c.want {
-			t.Errorf("%d bytes: %d percent, want %d", c.live, got, c.want)
+		if got := percent(c.live, c.roots); got != c.want {
+			t.Errorf("%d bytes and %d: %d percent, want %d", c.live, c.roots, got, c.want)
 		}
 	}
 }
