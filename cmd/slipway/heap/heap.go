@@ -24,12 +24,14 @@ import (
 )
 
 const (
-	// roomy is a heap that is small enough to be left alone. Most commands end before
-	// theirs is larger; Go's own 4 MiB would be collected dozens of times while a
-	// pipeline file is read.
+	// roomy is how large a heap is that is collected for the first time. Most commands
+	// end before that; Go's own 4 MiB would be collected dozens of times while a pipeline
+	// file is read.
 	roomy = 32 << 20
+	// small is a heap that is left alone afterwards.
+	small = 24 << 20
 	// large is how much lives in a heap where garbage is to be less than that.
-	large = 96 << 20
+	large = 64 << 20
 )
 
 func init() { steer() }
@@ -67,15 +69,15 @@ func left() (live, roots uint64) {
 }
 
 // percent returns how much garbage there may be before the next collection, per hundred
-// bytes of live and roots. (Beyond 800, Go would leave more than roomy alone: 4 MiB are
+// bytes of live and roots. (Beyond 600, Go would leave more than small alone: 4 MiB are
 // its least for a hundred.)
 func percent(live, roots uint64) int {
 	switch {
 	case live >= large:
 		return 50
-	case live >= roomy/2:
+	case live >= small/2:
 		return 100
 	default:
-		return int(min(800, max(100, (roomy-live)*100/max(1, live+roots))))
+		return int(min(600, max(100, (small-live)*100/max(1, live+roots))))
 	}
 }
