@@ -128,7 +128,9 @@ func recorded(r *http.Request, next http.Handler) *httptest.ResponseRecorder {
 	return rec
 }
 
-// truncated sends half of the answer, and breaks off.
+// truncated sends half of the answer, and breaks off. It says that the connection ends: the
+// answer to a HEAD is whole all the same, and the next request over that connection would meet
+// its end or not, as the machine has it.
 func truncated(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	rec := recorded(r, next)
 	for k, v := range rec.Header() {
@@ -136,6 +138,7 @@ func truncated(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	}
 	body := rec.Body.Bytes()
 	w.Header().Set("Content-Length", fmt.Sprint(len(body)+1))
+	w.Header().Set("Connection", "close")
 	w.WriteHeader(rec.Code)
 	_, _ = w.Write(body[:len(body)/2])
 	if f, ok := w.(http.Flusher); ok {
