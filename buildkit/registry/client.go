@@ -38,9 +38,11 @@ type Client struct {
 	pause   func(context.Context, time.Duration) error  // waits; nil means a timer
 	dial    func(context.Context, string, string) error // is asked before a connection is made; nil allows all
 
-	once     sync.Once
-	wires    wires
-	requests chan struct{} // one element for each transfer that runs
+	once      sync.Once
+	wires     wires
+	pings     pings
+	requests  chan struct{} // one element for each transfer that runs
+	questions chan struct{} // one element for each question that may soon be answered
 
 	mu       sync.Mutex
 	sessions map[string]*session
@@ -61,6 +63,7 @@ func (c *Client) init() {
 	c.once.Do(func() {
 		c.wires = c.newWires()
 		c.requests = make(chan struct{}, transfers)
+		c.questions = make(chan struct{}, questions)
 		c.sessions = map[string]*session{}
 		c.blobs = map[blobKey]*blob{}
 		c.contents = map[string]*contents{}
@@ -167,7 +170,7 @@ func (c *Client) session(ctx context.Context, repo repository, scope string, pul
 		}
 		return resp, err
 	})
-	rt, err := transport.NewWithContext(ctx, repo.Registry, auth, login, scopes)
+	rt, err := transport.NewWithContext(ctx, repo.Registry, auth, c.pings.through(login), scopes)
 	if errors.Is(err, http.ErrSchemeMismatch) && !c.plain(repo.RegistryStr()) {
 		return nil, noTLS(repo.RegistryStr())
 	}

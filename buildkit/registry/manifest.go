@@ -122,6 +122,11 @@ func digestOf(data []byte) string {
 // registry that does not say is asked by GET.
 func (c *Client) headManifest(ctx context.Context, repo repository, ref, scope string) (d descriptor, err error) {
 	err = c.retry(ctx, func() error {
+		answered, err := c.question(ctx)
+		if err != nil {
+			return err
+		}
+		defer answered()
 		client, err := c.session(ctx, repo, scope)
 		if err != nil {
 			return err

@@ -57,7 +57,7 @@ func (c *Client) newTransport(refuse func(netip.Addr) bool) *http.Transport {
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         dial,
 		ForceAttemptHTTP2:   true,
-		MaxIdleConnsPerHost: transfers,
+		MaxIdleConnsPerHost: questions,
 		IdleConnTimeout:     30 * time.Second,
 		TLSHandshakeTimeout: 10 * time.Second,
 	}

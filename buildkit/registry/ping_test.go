@@ -1,0 +1,90 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Many repositories of a registry ask it once how to log in, with TLS and without, and
+// again only when it did not say.
+func TestPings(t *testing.T) {
+	digest := "sha256:" + strings.Repeat("a", 64)
+	var pings, without atomic.Int32
+	w := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, password, _ := r.BasicAuth()
+		switch {
+		case r.URL.Path == "/v2/" && pings.Add(1) == 1:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case r.URL.Path == "/v2/":
+			w.Header().Set("WWW-Authenticate", `Basic realm="registry"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		case password != "secret":
+			without.Add(1)
+			w.WriteHeader(http.StatusUnauthorized)
+		default:
+			w.Header().Set("Docker-Content-Digest", digest)
+			w.Header().Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+			w.Header().Set("Content-Length", "2")
+		}
+	}))
+	c := newClient(nil)
+	c.Keychain = keychain{w.host: {Username: "ada", Password: "secret"}}
+	var dials atomic.Int32
+	c.dial = func(context.Context, string, string) error { dials.Add(1); return nil }
+	resolve := func(i int) error {
+		img, err := c.Resolve(t.Context(), fmt.Sprintf("%s/team/app%d:v1", w.host, i))
+		if err == nil && img.Digest != digest {
+			err = fmt.Errorf("got digest %s, want %s", img.Digest, digest)
+		}
+		return err
+	}
+	var all errgroup.Group
+	for i := range 20 {
+		all.Go(func() error { return resolve(i) })
+	}
+	if err := all.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if pings.Load() != 2 || without.Load() != 0 {
+		t.Errorf("got %d pings and %d requests without the password, want 2 and 0", pings.Load(), without.Load())
+	}
+	dials.Store(0)
+	for i := range 20 {
+		if err := resolve(20 + i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if dials.Load() != 0 || pings.Load() != 2 {
+		t.Errorf("once it is known how: got %d connections and %d pings more, want none", dials.Load(), pings.Load()-2)
+	}
+}
+
+// Who waits for another's ping stops waiting when it is cancelled.
+func TestPingCancelled(t *testing.T) {
+	asked, leave := make(chan struct{}, 1), make(chan struct{})
+	w := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v2/" {
+			asked <- struct{}{}
+			<-leave
+		}
+	}))
+	c := newClient(nil)
+	first := make(chan error, 1)
+	go func() { _, err := c.Resolve(t.Context(), w.host+"/one:v1"); first <- err }()
+	<-asked
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond) // it comes to wait, and would for ever
+	defer cancel()
+	if _, err := c.Resolve(ctx, w.host+"/two:v1"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want %v", err, context.DeadlineExceeded)
+	}
+	close(leave)
+	<-first
+}
