@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -156,8 +157,14 @@ func inventoryOf(set deploy.Set, items []*item) *item {
 // come first, and are left out when nothing happens to them.
 func (c *Cluster) decide(ctx context.Context, items []*item, first ...*item) ([]pending, error) {
 	decided := make([]pending, len(items))
+	missing := math.MaxInt // the lowest rank of which an object is to be made
 	for _, it := range items {
-		it.awaits = slices.ContainsFunc(items, func(other *item) bool { return other.live == nil && other.object.Rank() < it.object.Rank() })
+		if it.live == nil {
+			missing = min(missing, it.object.Rank())
+		}
+	}
+	for _, it := range items {
+		it.awaits = missing < it.object.Rank()
 	}
 	errs := make([]error, len(items))
 	group, groupCtx := errgroup.WithContext(ctx)

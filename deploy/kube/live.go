@@ -61,11 +61,10 @@ func (c *Cluster) read(ctx context.Context, set deploy.Set, items []*item, held 
 			case 1:
 				return c.readOne(groupCtx, at, wanted[0])
 			}
+			named := namedItems(wanted)
 			return c.readAll(groupCtx, at, "", func(live map[string]any) {
-				for _, it := range wanted {
-					if it.object.Name() == (deploy.Object{Body: live}).Name() {
-						it.live = live
-					}
+				if it := named[deploy.Object{Body: live}.Name()]; it != nil {
+					it.live = live
 				}
 			})
 		})
@@ -89,18 +88,24 @@ func (c *Cluster) read(ctx context.Context, set deploy.Set, items []*item, held 
 // readMembers fills in those of wanted that are members of the deployment, and
 // returns its other members in that place.
 func (c *Cluster) readMembers(ctx context.Context, set deploy.Set, at place, wanted []*item) (others []map[string]any, err error) {
-	byName := map[string]*item{}
-	for _, it := range wanted {
-		byName[it.object.Name()] = it
-	}
+	named := namedItems(wanted)
 	err = c.readAll(ctx, at, labelPartOf+"="+applySetID(set), func(live map[string]any) {
-		if it := byName[deploy.Object{Body: live}.Name()]; it != nil {
+		if it := named[deploy.Object{Body: live}.Name()]; it != nil {
 			it.live = live
 		} else if weApplied(live) {
 			others = append(others, live)
 		}
 	})
 	return others, err
+}
+
+// namedItems returns the items of one place by their names.
+func namedItems(items []*item) map[string]*item {
+	named := make(map[string]*item, len(items))
+	for _, it := range items {
+		named[it.object.Name()] = it
+	}
+	return named
 }
 
 func (c *Cluster) readOne(ctx context.Context, at place, wanted *item) error {
