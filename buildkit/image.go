@@ -31,6 +31,20 @@ func (i Image) Ref() string {
 // KeyTag returns the tag under which a repository holds the image for the input key.
 func KeyTag(key string) string { return "slipway-" + key }
 
+// IsTag reports whether text can be a tag: a letter, digit or underscore, and up to 127 of
+// these, dots and hyphens after it (OCI Distribution Specification, "Pulling manifests").
+func IsTag(text string) bool {
+	const first = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
+	return text != "" && len(text) <= 128 && strings.Contains(first, text[:1]) && strings.Trim(text, first+".-") == ""
+}
+
+// IsDigest reports whether text is a digest of SHA-256, in lower case (OCI Image
+// Specification, "Digests").
+func IsDigest(text string) bool {
+	hex, ok := strings.CutPrefix(text, "sha256:")
+	return ok && len(hex) == 64 && strings.Trim(hex, "0123456789abcdef") == ""
+}
+
 // Host returns the registry of a reference or repository: the part before the
 // first slash if it has a dot, a colon or is "localhost", and docker.io otherwise.
 //

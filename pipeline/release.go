@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"regexp"
+	"strings"
 	"time"
 )
 
@@ -43,8 +43,6 @@ type ReleaseStep struct {
 	Elapsed  time.Duration  `json:"elapsed"`
 }
 
-var digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-
 // ReadRelease reads a release as it is written by a run. What it holds comes
 // from elsewhere: digests that are none are an error.
 func ReadRelease(text []byte) (*Release, error) {
@@ -65,7 +63,7 @@ func ReadRelease(text []byte) (*Release, error) {
 				continue
 			}
 			ref, err := Known(v).Image(Scope{})
-			if err == nil && !digestPattern.MatchString(ref.Digest) {
+			if err == nil && !isDigest(ref.Digest) {
 				err = fmt.Errorf("%q is no digest", ref.Digest)
 			}
 			if err != nil {
@@ -136,3 +134,9 @@ func (e *StaleError) Unwrap() error { return e.Err }
 
 // Stalef returns a [StaleError] with a text as fmt.Errorf makes it.
 func Stalef(format string, args ...any) error { return &StaleError{fmt.Errorf(format, args...)} }
+
+// isDigest reports whether text is a digest of SHA-256, in lower case.
+func isDigest(text string) bool {
+	hex, ok := strings.CutPrefix(text, "sha256:")
+	return ok && len(hex) == 64 && strings.Trim(hex, "0123456789abcdef") == ""
+}

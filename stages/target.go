@@ -42,11 +42,10 @@ type Tag struct {
 	If  pipeline.Value `yaml:"if,if" doc:"The image gets the tag only if this expression is true."`
 }
 
-var (
-	// See https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests.
-	repositoryPattern = regexp.MustCompile(`^([a-zA-Z0-9.-]+(:[0-9]+)?|\[[0-9a-fA-F:]+\](:[0-9]+)?)(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)+$`)
-	tagPattern        = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
-)
+// repositoryPattern is what a repository looks like.
+//
+// See https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests.
+var repositoryPattern = regexp.MustCompile(`^([a-zA-Z0-9.-]+(:[0-9]+)?|\[[0-9a-fA-F:]+\](:[0-9]+)?)(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)+$`)
 
 // check finds what is wrong with t; field is where it stands in the body.
 func (t Target) check(field string) []error {
@@ -55,7 +54,7 @@ func (t Target) check(field string) []error {
 		errs = append(errs, badRepository(field+".repository", t.Repository))
 	}
 	for i, tag := range t.Tags {
-		if !written(tag.Tag) && tag.Tag != "" && !tagPattern.MatchString(tag.Tag) {
+		if !written(tag.Tag) && tag.Tag != "" && !buildkit.IsTag(tag.Tag) {
 			errs = append(errs, &pipeline.FieldError{
 				Field: fmt.Sprintf("%s.tags[%d]", field, i), Code: "bad-reference",
 				Err: fmt.Errorf("%q is no tag (want letters, digits, _ . and -; ${{ git.slug }} makes one of a branch)", tag.Tag),

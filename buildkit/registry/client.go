@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -107,21 +106,16 @@ func (c *Client) repository(text string) (repository, error) {
 	return repository{Repository: r, text: text}, nil
 }
 
-var (
-	tagPattern    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
-	digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-)
-
 // splitRef splits "repository[:tag][@digest]".
 func splitRef(ref string) (repository, tag, digest string, err error) {
 	repository, digest, pinned := strings.Cut(ref, "@")
 	if i := strings.LastIndexByte(repository, ':'); i > strings.LastIndexByte(repository, '/') {
 		repository, tag = repository[:i], repository[i+1:]
-		if !tagPattern.MatchString(tag) {
+		if !buildkit.IsTag(tag) {
 			return "", "", "", fmt.Errorf("reference %q: %q is no tag", ref, tag)
 		}
 	}
-	if pinned && !digestPattern.MatchString(digest) {
+	if pinned && !buildkit.IsDigest(digest) {
 		return "", "", "", fmt.Errorf("reference %q: %q is not like sha256:<64 hex digits>", ref, digest)
 	}
 	return repository, tag, digest, nil

@@ -30,7 +30,7 @@ func (c *Client) Equivalent(ctx context.Context, repository, pinned, reported st
 	if err != nil {
 		return false, err
 	}
-	if !digestPattern.MatchString(reported) || !digestPattern.MatchString(pinned) {
+	if !buildkit.IsDigest(reported) || !buildkit.IsDigest(pinned) {
 		return false, nil
 	}
 	want, err := c.contentsOf(ctx, repo, pinned)

@@ -84,7 +84,7 @@ func parseManifest(raw []byte, mediaType string) (*manifest, error) {
 		return nil, fmt.Errorf("manifest %s is of type %q, which is neither an image nor an index", m.Digest, harmless(m.MediaType))
 	}
 	for _, d := range append(m.blobs(), m.Manifests...) {
-		if !digestPattern.MatchString(d.Digest) || d.Size < 0 {
+		if !buildkit.IsDigest(d.Digest) || d.Size < 0 {
 			return nil, fmt.Errorf("manifest %s names %q of size %d", m.Digest, harmless(d.Digest), d.Size)
 		}
 	}
@@ -149,14 +149,14 @@ func (c *Client) headManifest(ctx context.Context, repo repository, ref, scope s
 		}
 		discard(resp)
 		d = descriptor{Digest: resp.Header.Get("Docker-Content-Digest"), MediaType: resp.Header.Get("Content-Type"), Size: resp.ContentLength}
-		if !digestPattern.MatchString(d.Digest) || d.Size <= 0 || d.MediaType == "" {
+		if !buildkit.IsDigest(d.Digest) || d.Size <= 0 || d.MediaType == "" {
 			m, err := c.getOnce(ctx, repo, ref, scope)
 			if err == nil {
 				d = m.descriptor
 			}
 			return err
 		}
-		if digestPattern.MatchString(ref) && ref != d.Digest {
+		if buildkit.IsDigest(ref) && ref != d.Digest {
 			return fmt.Errorf("%w: got %s", errDigest, d.Digest)
 		}
 		return nil
@@ -194,7 +194,7 @@ func (c *Client) getOnce(ctx context.Context, repo repository, ref, scope string
 	}
 	digest := digestOf(raw)
 	for _, want := range []string{ref, resp.Header.Get("Docker-Content-Digest")} {
-		if digestPattern.MatchString(want) && want != digest {
+		if buildkit.IsDigest(want) && want != digest {
 			return nil, fmt.Errorf("%w: %s came as %s", errDigest, want, digest)
 		}
 	}

@@ -30,11 +30,11 @@ func (c *Client) bring(ctx context.Context, img buildkit.Image, from source, nea
 	if err != nil {
 		return buildkit.Image{}, err
 	}
-	if !digestPattern.MatchString(img.Digest) {
+	if !buildkit.IsDigest(img.Digest) {
 		return buildkit.Image{}, fmt.Errorf("image has no digest like sha256:<64 hex digits> but %q", img.Digest)
 	}
 	for _, tag := range tags {
-		if !tagPattern.MatchString(tag) {
+		if !buildkit.IsTag(tag) {
 			return buildkit.Image{}, fmt.Errorf("%q is no tag (letters, digits, dots, dashes, underscores; at most 128)", tag)
 		}
 	}

@@ -204,7 +204,7 @@ func parseReferrers(raw []byte) ([]annotated, error) {
 		return nil, fmt.Errorf("list of referrers: %w", err)
 	}
 	for _, d := range index.Manifests {
-		if !digestPattern.MatchString(d.Digest) {
+		if !buildkit.IsDigest(d.Digest) {
 			return nil, fmt.Errorf("list of referrers names %q", harmless(d.Digest))
 		}
 	}

@@ -14,11 +14,13 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/slipway-ci/slipway/buildkit"
 )
 
 // blob answers for a blob of a repository.
 func (s *Server) blob(w http.ResponseWriter, r *http.Request, name, digest string) error {
-	if !digestPattern.MatchString(digest) {
+	if !buildkit.IsDigest(digest) {
 		return refuse(http.StatusBadRequest, "DIGEST_INVALID", "%q is not like sha256:<64 hex digits>", digest)
 	}
 	link := s.store.link(name, "_blobs", digest)
@@ -119,7 +121,7 @@ func (s *Server) release(id string) {
 func (s *Server) beginUpload(w http.ResponseWriter, r *http.Request, name string) error {
 	q := r.URL.Query()
 	mount, from := q.Get("mount"), q.Get("from")
-	if digestPattern.MatchString(mount) && s.mountable(from, mount) {
+	if buildkit.IsDigest(mount) && s.mountable(from, mount) {
 		return s.linkBlob(w, name, mount)
 	}
 	id := rand.Text()
@@ -193,7 +195,7 @@ func (s *Server) appendUpload(r *http.Request, id string, size int64) (int64, er
 
 // finishUpload makes a blob of an upload, if it is what its digest says.
 func (s *Server) finishUpload(w http.ResponseWriter, name, id, digest string) error {
-	if !digestPattern.MatchString(digest) {
+	if !buildkit.IsDigest(digest) {
 		return refuse(http.StatusBadRequest, "DIGEST_INVALID", "%q is not like sha256:<64 hex digits>", digest)
 	}
 	got, err := digestOfFile(s.store.upload(id))

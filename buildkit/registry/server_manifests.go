@@ -11,6 +11,8 @@ import (
 	"strconv"
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/slipway-ci/slipway/buildkit"
 )
 
 // A link is what a repository keeps of a manifest: what an index of referrers
@@ -25,8 +27,8 @@ type link struct {
 
 // manifest answers for a manifest by tag or digest.
 func (s *Server) manifest(w http.ResponseWriter, r *http.Request, name, ref string) error {
-	isDigest := digestPattern.MatchString(ref)
-	if !isDigest && !tagPattern.MatchString(ref) {
+	isDigest := buildkit.IsDigest(ref)
+	if !isDigest && !buildkit.IsTag(ref) {
 		return refuse(http.StatusBadRequest, "MANIFEST_INVALID", "%q is neither a tag nor a digest", ref)
 	}
 	if r.Method == http.MethodPut {
@@ -89,7 +91,7 @@ func (s *Server) putManifest(w http.ResponseWriter, r *http.Request, name, ref s
 		return refuse(http.StatusRequestEntityTooLarge, "MANIFEST_INVALID", "the manifest cannot be read: %v", err)
 	}
 	digest := digestOf(raw)
-	if digestPattern.MatchString(ref) && ref != digest {
+	if buildkit.IsDigest(ref) && ref != digest {
 		return refuse(http.StatusBadRequest, "DIGEST_INVALID", "the manifest is %s, not %s", digest, ref)
 	}
 	l, subject, err := s.readManifest(raw, r.Header.Get("Content-Type"), name)
@@ -149,7 +151,7 @@ func (s *Server) readManifest(raw []byte, mediaType, name string) (l link, subje
 		extra.ArtifactType = m.Config.MediaType
 	}
 	if extra.Subject != nil {
-		if subject = extra.Subject.Digest; !digestPattern.MatchString(subject) {
+		if subject = extra.Subject.Digest; !buildkit.IsDigest(subject) {
 			return link{}, "", refuse(http.StatusBadRequest, "MANIFEST_INVALID", "its subject is %q", subject)
 		}
 	}
@@ -193,7 +195,7 @@ func (s *Server) referrers(w http.ResponseWriter, r *http.Request, name, digest 
 	if r.Method != http.MethodGet {
 		return unsupported(r)
 	}
-	if !digestPattern.MatchString(digest) {
+	if !buildkit.IsDigest(digest) {
 		return refuse(http.StatusBadRequest, "DIGEST_INVALID", "%q is not like sha256:<64 hex digits>", digest)
 	}
 	dir := s.store.link(name, "_referrers", digest)
