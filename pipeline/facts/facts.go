@@ -20,6 +20,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/slipway-ci/slipway/pipeline"
 )
 
@@ -41,7 +43,7 @@ func Git(ctx context.Context, dir string, env func(string) (string, bool)) func(
 }
 
 func git(ctx context.Context, dir string, env func(string) (string, bool)) (map[string]any, error) {
-	run := func(args ...string) (string, error) {
+	run := func(ctx context.Context, args ...string) (string, error) {
 		out, err := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...).Output()
 		var exit *exec.ExitError
 		switch {
@@ -52,25 +54,24 @@ func git(ctx context.Context, dir string, env func(string) (string, bool)) (map[
 		}
 		return strings.TrimSpace(string(out)), err
 	}
-	head, err := run("-c", "log.showSignature=false", "log", "-1", "--abbrev=12", "--format=%H %h %ct")
+	head, err := run(ctx, "-c", "log.showSignature=false", "log", "-1", "--abbrev=12", "--format=%H %h %ct")
 	if err != nil {
 		return nil, err
 	}
-	status, err := run("status", "--porcelain", "--untracked-files=normal")
-	if err != nil {
-		return nil, err
+	var status, describe, branch, tag string
+	all, ctx := errgroup.WithContext(ctx) // each command waits for the disk, and for little else
+	ask := func(answer *string, args ...string) {
+		all.Go(func() (err error) { *answer, err = run(ctx, args...); return err })
 	}
-	describe, err := run("describe", "--tags", "--always", "--dirty", "--abbrev=12")
-	if err != nil {
+	ask(&status, "status", "--porcelain", "--untracked-files=normal")
+	ask(&describe, "describe", "--tags", "--always", "--dirty", "--abbrev=12")
+	ask(&branch, "branch", "--show-current")
+	all.Go(func() error {
+		tag, _ = run(ctx, "describe", "--tags", "--exact-match") // most commits have none
+		return nil
+	})
+	if err := all.Wait(); err != nil {
 		return nil, err
-	}
-	branch, err := run("branch", "--show-current")
-	if err != nil {
-		return nil, err
-	}
-	tag, err := run("describe", "--tags", "--exact-match")
-	if err != nil {
-		tag = "" // most commits have none
 	}
 	if name, ok := env("GITHUB_REF_NAME"); ok { // Actions checks out a commit: it knows which ref was meant
 		switch kind, _ := env("GITHUB_REF_TYPE"); {
