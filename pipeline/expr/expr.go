@@ -39,6 +39,13 @@ func (e *expression) Secret() bool         { return len(e.secrets) > 0 }
 // Secrets returns the vars that are secrets and that the expression mentions.
 func (e *expression) Secrets() []string { return e.secrets }
 
+// A sense is what tells expressions of a file apart: of two with the same, one is compiled,
+// however many cells a stage has.
+type sense struct {
+	src   string
+	stage pipeline.ID // where it mentions matrix, which differs from stage to stage
+}
+
 // compile parses and checks one expression. Every error has a position.
 func (c *Compiler) compile(src string, at pipeline.Place, names pipeline.Names) (pipeline.Expr, error) {
 	lang, err := c.language(names)
@@ -48,8 +55,11 @@ func (c *Compiler) compile(src string, at pipeline.Place, names pipeline.Names) 
 	fail := func(offset int, code string, err error) error {
 		return &pipeline.Error{Pos: at(offset), Code: code, Err: err}
 	}
-	plain := !strings.Contains(src, "matrix") // means the same in every stage
-	if known, ok := lang.known.Load(src); ok && plain {
+	key := sense{src: src}
+	if strings.Contains(src, "matrix") {
+		key.stage = names.Stage // all others mean the same in every stage
+	}
+	if known, ok := lang.known.Load(key); ok {
 		return known.(*expression), nil
 	}
 	if strings.TrimSpace(src) == "" {
@@ -83,9 +93,7 @@ func (c *Compiler) compile(src string, at pipeline.Place, names pipeline.Names) 
 	if e.Secret() && w.whole {
 		e.typ = pipeline.Secret
 	}
-	if plain {
-		lang.known.Store(src, e)
-	}
+	lang.known.Store(key, e)
 	return e, nil
 }
 

@@ -27,7 +27,7 @@ type language struct {
 	fields  map[string]map[string]*types.Type // fields by type name
 	dashes  []pipeline.ID                     // stages with a dash in their id, the longest first
 	bounds  cel.ProgramOption
-	known   sync.Map // expressions that have been compiled, by their text
+	known   sync.Map // expressions that have been compiled, by their sense
 }
 
 // language returns the language for names. Making one costs a millisecond, so
