@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/slipway-ci/slipway/pipeline"
 	"github.com/slipway-ci/slipway/pipeline/engine"
 	"github.com/slipway-ci/slipway/pipeline/page"
@@ -198,11 +200,13 @@ func (r *record) finish(err error) error {
 	if r.journal == nil {
 		return nil
 	}
-	return errors.Join(
-		r.put("report.json", func(w io.Writer) error { return page.JSON(w, clean) }),
-		r.put("junit.xml", func(w io.Writer) error { return page.JUnit(w, clean) }),
-		r.put("report.html", func(w io.Writer) error { return page.HTML(w, logsIn(r.dir), clean) }),
-	)
+	var files errgroup.Group
+	files.Go(func() error { return r.put("report.json", func(w io.Writer) error { return page.JSON(w, clean) }) })
+	files.Go(func() error { return r.put("junit.xml", func(w io.Writer) error { return page.JUnit(w, clean) }) })
+	files.Go(func() error {
+		return r.put("report.html", func(w io.Writer) error { return page.HTML(w, logsIn(r.dir), clean) })
+	})
+	return files.Wait()
 }
 
 // logsIn returns a function that reads the end of the log of a step from the

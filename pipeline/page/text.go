@@ -13,13 +13,15 @@ import (
 
 // JSON writes r as docs/reports.md describes it.
 func JSON(w io.Writer, r *Report) error {
+	text, err := r.encoded()
+	if err == nil && !isTame(text) {
+		if r, err = r.tame(); err == nil {
+			text, err = r.encoded()
+		}
+	}
 	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	r, err := r.tame()
 	if err == nil {
-		err = enc.Encode(r)
+		err = json.Indent(&b, text, "", "  ")
 	}
 	if err == nil {
 		_, err = w.Write(b.Bytes())
@@ -27,12 +29,37 @@ func JSON(w io.Writer, r *Report) error {
 	return err
 }
 
-// tame returns r with every text in it tamed, line by line: names of cells and
+// encoded returns r as JSON on one line.
+func (r *Report) encoded() ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(r)
+	return b.Bytes(), err
+}
+
+// isTame reports whether no text in JSON on one line is changed when it is tamed. What
+// controls a terminal is escaped there, and all else stands as it is.
+func isTame(text []byte) bool {
+	line := strings.TrimSuffix(string(text), "\n")
+	for _, escaped := range []string{`\u`, `\r`, `\b`, `\f`} { // also where a backslash was meant
+		if strings.Contains(line, escaped) {
+			return false
+		}
+	}
+	return report.Tame(line) == line
+}
+
+// tame returns a copy of r with every text in it tamed, line by line: names of cells and
 // values of outputs come from the outside, too.
 func (r *Report) tame() (*Report, error) {
-	text, err := json.Marshal(r)
+	text, err := r.encoded()
 	if err != nil {
 		return nil, err
+	}
+	clean := new(Report)
+	if isTame(text) {
+		return clean, json.Unmarshal(text, clean)
 	}
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()
@@ -43,7 +70,6 @@ func (r *Report) tame() (*Report, error) {
 	if text, err = json.Marshal(tamed(all)); err != nil {
 		return nil, err
 	}
-	clean := new(Report)
 	return clean, json.Unmarshal(text, clean)
 }
 
