@@ -169,51 +169,55 @@ func repositories(objs []deploy.Object) []string {
 // their own stage does not come after it: they would get the image of an
 // earlier run. The error is a [pipeline.ErrorList].
 func CheckPins(plan *pipeline.Plan) error {
-	var errs pipeline.ErrorList
-	after := ancestors(plan)
+	givers := map[string][]pipeline.ID{} // by the repository that they push to
 	for _, s := range plan.Steps {
-		for _, giver := range plan.Steps {
-			v, ok := giver.Outputs["repository"]
-			repository := v.String()
-			if !ok || !slices.Contains(s.Uses, repository) || after[s.ID][giver.ID] || after[giver.ID][s.ID] {
-				continue
+		if v, ok := s.Outputs["repository"]; ok {
+			givers[v.String()] = append(givers[v.String()], s.ID)
+		}
+	}
+	var errs pipeline.ErrorList
+	past := ancestors{plan: plan}
+	for _, s := range plan.Steps {
+		for _, repository := range s.Uses {
+			for _, giver := range givers[repository] {
+				if past.of(s.ID)[giver] || past.of(giver)[s.ID] {
+					continue
+				}
+				errs.Add(s.Pos, s.ID, "missing-need", fmt.Errorf("a container runs %s, which stage %s pushes, but this stage does not come after it (add needs: [%s])", repository, giver, giver.Stage()))
 			}
-			errs.Add(s.Pos, s.ID, "missing-need", fmt.Errorf("a container runs %s, which stage %s pushes, but this stage does not come after it (add needs: [%s])", repository, giver.ID, giver.ID.Stage()))
 		}
 	}
 	return errs.Err()
 }
 
-// ancestors returns, for steps that use images, and for those that give them,
-// every step they come after.
-func ancestors(plan *pipeline.Plan) map[pipeline.ID]map[pipeline.ID]bool {
-	index := map[pipeline.ID]int{}
-	uses := false
-	for i, s := range plan.Steps {
-		index[s.ID] = i
-		uses = uses || len(s.Uses) > 0
+// ancestors are the steps that a step comes after, found out when they are asked for.
+type ancestors struct {
+	plan  *pipeline.Plan
+	index map[pipeline.ID]int // of the plan's steps
+	known map[pipeline.ID]map[pipeline.ID]bool
+}
+
+func (a *ancestors) of(id pipeline.ID) map[pipeline.ID]bool {
+	if seen, ok := a.known[id]; ok {
+		return seen
 	}
-	all := map[pipeline.ID]map[pipeline.ID]bool{}
-	if !uses {
-		return all
-	}
-	for _, s := range plan.Steps {
-		if _, gives := s.Outputs["repository"]; !gives && len(s.Uses) == 0 {
-			continue
+	if a.index == nil {
+		a.index, a.known = map[pipeline.ID]int{}, map[pipeline.ID]map[pipeline.ID]bool{}
+		for i, s := range a.plan.Steps {
+			a.index[s.ID] = i
 		}
-		seen := map[pipeline.ID]bool{}
-		todo := []pipeline.ID{s.ID}
-		for len(todo) > 0 {
-			id := todo[len(todo)-1]
-			todo = todo[:len(todo)-1]
-			for _, n := range plan.Steps[index[id]].Needs {
-				if !seen[n.Stage] {
-					seen[n.Stage] = true
-					todo = append(todo, n.Stage)
-				}
+	}
+	seen := map[pipeline.ID]bool{}
+	for todo := []pipeline.ID{id}; len(todo) > 0; {
+		next := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for _, n := range a.plan.Steps[a.index[next]].Needs {
+			if !seen[n.Stage] {
+				seen[n.Stage] = true
+				todo = append(todo, n.Stage)
 			}
 		}
-		all[s.ID] = seen
 	}
-	return all
+	a.known[id] = seen
+	return seen
 }
