@@ -123,13 +123,14 @@ bench bench-gate bench-P%: PACKAGES += buildah skopeo
 bin/floor:
 	go build -ldflags '-s -w' -o bin/floor/ ./bench/floor/...
 
-bench: deps build bin/slipway-cluster $(PEERS) bin/floor ## what slipway costs beside other tools, in bench/results
+bench: deps build bin/slipway-cluster bin/act $(PEERS) bin/floor ## what slipway costs beside other tools, in bench/results
 	go run ./bench
 
 bench-gate: deps build $(PEERS) bin/floor ## small forms, which fail when costs grow faster than the work
 	go run ./bench -gate
 
 bench-P1 bench-P9 bench-P10 bench-P11 bench-P15: bin/slipway-cluster
+bench-P12: bin/act
 bench-P%: deps build $(PEERS) bin/floor ## one scenario
 	go run ./bench P$*
 

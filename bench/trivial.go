@@ -6,10 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // trivial runs pipelines in which each stage does next to nothing, which is to write
-// a file: what is left is what the engine costs. Beside it make runs the same graph.
+// a file: what is left is what the engine costs. Beside it make and act run the same graph.
 // What kustomize costs a stage is measured apart, with stages that are left out.
 func trivial(ctx context.Context, b *Bench) error {
 	sizes := []int{10, 100, 1000}
@@ -40,10 +41,15 @@ func trivial(ctx context.Context, b *Bench) error {
 				return err
 			}
 			work := fmt.Sprintf("%s of %d", shape.name, n)
-			s, err := b.Compare(ctx, work, n,
-				Case{Name: "slipway", Args: []string{b.Slipway, "run", "--progress", "quiet"}, Dir: dir, Reset: clear, Check: check},
-				Case{Name: "make -j2", Args: []string{"make", "-s", "-j2"}, Dir: dir, Reset: clear, Check: check},
-				Case{Name: "slipway, stages left out", Args: []string{b.Slipway, "run", "--progress", "quiet", "-f", "left-out.yaml"}, Dir: dir})
+			cases := []Case{
+				{Name: "slipway", Args: []string{b.Slipway, "run", "--progress", "quiet"}, Dir: dir, Reset: clear, Check: check},
+				{Name: "make -j2", Args: []string{"make", "-s", "-j2"}, Dir: dir, Reset: clear, Check: check},
+				{Name: "slipway, stages left out", Args: []string{b.Slipway, "run", "--progress", "quiet", "-f", "left-out.yaml"}, Dir: dir},
+			}
+			if !b.Gate {
+				cases = append(cases, b.act(dir, clear, check))
+			}
+			s, err := b.Compare(ctx, work, n, cases...)
 			if err != nil {
 				return err
 			}
@@ -63,6 +69,17 @@ func trivial(ctx context.Context, b *Bench) error {
 		b.aim("exponent of CPU, 100 to 1000, "+shape.name, growth, 1.1)
 	}
 	return nil
+}
+
+// act is the case of a workflow of GitHub Actions, a job for each stage, on this machine
+// without containers. No job checks anything out: that would copy the folder each time.
+func (b *Bench) act(dir string, reset, check func() error) Case {
+	return Case{
+		Name: "act", Dir: dir, Reset: reset, Check: check, Most: 20 * time.Second,
+		Args: []string{filepath.Join(filepath.Dir(b.Slipway), "act"), "workflow_dispatch", "--quiet", "-W", "workflow.yaml", "-P", "ubuntu-24.04=-self-hosted",
+			"--no-cache-server", "--concurrent-jobs", "2", "--action-cache-path", filepath.Join(dir, "act")},
+		Env: []string{"ACT_DISABLE_VERSION_CHECK=1"},
+	}
 }
 
 // A shape is a graph: it says which earlier nodes node i needs.
@@ -104,15 +121,16 @@ func shapes() []shape {
 	}
 }
 
-// write writes the graph for slipway and for make.
+// write writes the graph for slipway, make and act.
 func (s shape) write(dir string, n int) error {
 	if err := os.MkdirAll(filepath.Join(dir, "conf"), 0o755); err != nil {
 		return err
 	}
-	var file, out, rules strings.Builder
+	var file, out, rules, flow strings.Builder
 	file.WriteString("slipway: v1\nname: bench\nstages:\n")
 	out.WriteString("slipway: v1\nname: bench\nvars: {wanted: false}\nstages:\n")
 	fmt.Fprintf(&rules, "all: out/s%d.yaml\n", n-1)
+	flow.WriteString("on: workflow_dispatch\njobs:\n")
 	for i := range n {
 		var ids, targets []string
 		for _, j := range s.needs(i, n) {
@@ -121,10 +139,11 @@ func (s shape) write(dir string, n int) error {
 		needs := strings.Join(ids, ", ")
 		fmt.Fprintf(&file, "  s%d: {needs: [%s], render: {kustomize: conf, to: out/s%d.yaml}}\n", i, needs, i)
 		fmt.Fprintf(&out, "  s%d: {needs: [%s], if: vars.wanted, render: {kustomize: conf, to: out/s%d.yaml}}\n", i, needs, i)
+		fmt.Fprintf(&flow, "  s%d: {needs: [%s], runs-on: ubuntu-24.04, steps: [{run: 'cp %s/conf/conf.yaml %s/out/s%d.yaml'}]}\n", i, needs, dir, dir, i)
 		fmt.Fprintf(&rules, "out/s%d.yaml: %s\n\tcp conf/conf.yaml $@\n", i, strings.Join(targets, " "))
 	}
 	for name, text := range map[string]string{
-		"slipway.yaml": file.String(), "left-out.yaml": out.String(), "Makefile": rules.String(),
+		"slipway.yaml": file.String(), "left-out.yaml": out.String(), "Makefile": rules.String(), "workflow.yaml": flow.String(),
 		"conf/kustomization.yaml": "resources: [conf.yaml]\n",
 		"conf/conf.yaml":          "apiVersion: v1\ndata:\n  mode: fast\nkind: ConfigMap\nmetadata:\n  name: conf\n",
 	} {
