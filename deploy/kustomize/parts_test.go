@@ -74,6 +74,8 @@ func TestParts(t *testing.T) {
 	}{
 		"nothing":          {top: "resources: [base]"},
 		"prefix":           {top: "{resources: [base], namePrefix: x-, nameSuffix: -y}"},
+		"empty documents":  {top: "{resources: [base, more.yaml, less.yaml], namePrefix: x-}", files: "-- more.yaml --\n# whose it is\n---\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\ndata:\n  a: |\n    b\n---\n# none\n\n---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: two}}\n---\n-- less.yaml --\n\n---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: three}}\n---\n"},
+		"a list and less":  {top: "{resources: [base, list.yaml]}", files: "-- list.yaml --\n# whose it is\n---\napiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: ConfigMap, metadata: {name: one}}]\n---\n"},
 		"namespace":        {top: "{resources: [base], namespace: there}"},
 		"its Namespace":    {top: "{resources: [base, ns.yaml], namespace: there}", files: "-- ns.yaml --\n{apiVersion: v1, kind: Namespace, metadata: {name: one}}\n"},
 		"labels":           {top: "{resources: [base], labels: [{pairs: {a: one}, includeSelectors: true}], commonAnnotations: {b: two}}"},
@@ -237,10 +239,11 @@ func (c *choices) tree() string {
 	var bases, mids []string
 	for n := range 1 + c.of(3) {
 		fmt.Fprintf(&b, "-- b%d/all.yaml --\n", n)
+		b.WriteString(c.word("", "", "# whose it is\n---\n", "\n---\n", "---\n"))
 		for i := range 1 + c.of(5) {
-			b.WriteString(c.object(10*n+i) + "\n---\n")
+			b.WriteString(c.object(10*n+i) + c.word("\n---\n", "\n---\n", "\n---\n---\n", "\n---\n# none\n---\n"))
 		}
-		b.WriteString(c.object(10*n+9) + "\n")
+		b.WriteString(c.object(10*n+9) + c.word("\n", "\n", "\n---\n", "\n---\n# none\n"))
 		fmt.Fprintf(&b, "-- b%d/kustomization.yaml --\n%s", n, c.layer("all.yaml"))
 		bases = append(bases, fmt.Sprintf("../b%d", n))
 	}

@@ -243,6 +243,7 @@ func (t *tree) readFile(path string) error {
 	if err != nil {
 		return err
 	}
+	pieces = filled(pieces)
 	for n, piece := range pieces {
 		t.files[path] = append(t.files[path], &unit{path: path, text: piece, last: n == len(pieces)-1, names: map[string]bool{}})
 	}

@@ -21,6 +21,33 @@ func split(text string) ([]string, error) {
 	return separator.Split(text, -1), nil
 }
 
+// filled returns documents such that none is empty, if one is not: an empty one, which
+// kustomize passes over, stays with the one before it, and at the beginning with the next.
+func filled(docs []string) []string {
+	var all []string
+	open := false // the last of all wants another one behind it
+	for _, doc := range docs {
+		switch empty := isEmpty(doc); {
+		case len(all) > 0 && (empty || open):
+			all[len(all)-1] += "\n---\n" + doc
+			open = open && empty
+		default:
+			all, open = append(all, doc), empty
+		}
+	}
+	return all
+}
+
+// isEmpty reports whether a document is nothing but comments.
+func isEmpty(doc string) bool {
+	for line := range strings.Lines(doc) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			return false
+		}
+	}
+	return true
+}
+
 // get returns the value of a key of a mapping, or nil. Unlike field it is as exact as
 // kustomize is with objects.
 func get(n *yaml.Node, name string) *yaml.Node {
