@@ -1,6 +1,7 @@
 // Command apply does what cannot be left out to create the objects of P9 and P15: it lets
-// kustomize render them, a few at a time, and sends each to the API server, eight at a
-// time, by server-side apply. With -try it sends each as a dry run first, and writes only
+// kustomize render them, a few at a time, with the labels by which whoever deployed them
+// finds them again (KEP-3659), and sends each to the API server, eight at a time, by
+// server-side apply. With -try it sends each as a dry run first, and writes only
 // when all went well: what it takes to refuse an object that the API server does not want
 // before half of the others have been written. With -wait it watches until all
 // Deployments have their replicas ready. It looks at no answer but for errors, and
@@ -116,6 +117,17 @@ func ready(ctx context.Context, client *http.Client, host, namespace string, n i
 // their square.
 const atOnce = 20
 
+// kustomization gives objects as many labels as slipway does: each is a field that the API
+// server has to know the owner of.
+const kustomization = `resources: [all.yaml]
+labels:
+- pairs:
+    app.kubernetes.io/managed-by: floor
+    applyset.kubernetes.io/part-of: applyset-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA-v1
+    floor.example.com/deployment: many
+    floor.example.com/pipeline: deploy
+`
+
 func read(file, host, namespace string) ([]object, error) {
 	raw, err := os.ReadFile(file)
 	if err != nil {
@@ -124,7 +136,7 @@ func read(file, host, namespace string) ([]object, error) {
 	var text []byte
 	for some := range slices.Chunk(bytes.Split(raw, []byte("\n---\n")), atOnce) {
 		disk := filesys.MakeFsInMemory()
-		if err := errors.Join(disk.WriteFile("/all.yaml", bytes.Join(some, []byte("\n---\n"))), disk.WriteFile("/kustomization.yaml", []byte("resources: [all.yaml]\n"))); err != nil {
+		if err := errors.Join(disk.WriteFile("/all.yaml", bytes.Join(some, []byte("\n---\n"))), disk.WriteFile("/kustomization.yaml", []byte(kustomization))); err != nil {
 			return nil, err
 		}
 		rendered, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(disk, "/")

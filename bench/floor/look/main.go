@@ -99,7 +99,7 @@ func express() error {
 	env, err := cel.NewEnv(
 		cel.Variable("matrix", cel.MapType(cel.StringType, cel.StringType)),
 		cel.Function("dirs", cel.Overload("dirs_string", []*cel.Type{cel.StringType}, cel.ListType(cel.StringType),
-			cel.UnaryBinding(func(v ref.Val) ref.Val { return types.NewStringList(types.DefaultTypeAdapter, []string{"s0"}) }))))
+			cel.UnaryBinding(func(_ ref.Val) ref.Val { return types.NewStringList(types.DefaultTypeAdapter, []string{"s0"}) }))))
 	if err != nil {
 		return err
 	}
