@@ -4,15 +4,20 @@
 // folder and push the image, and nothing else: no key is made, nothing is remembered of
 // files, no pipeline is read and no run recorded. Its peak of memory is the floor of P5.
 //
-// It takes a folder for its state, the context, and the name of the image.
+// It takes a folder for its state, the context, and the name of the image. With -show it
+// prints what the steps print, as it comes, and pushes nothing: its CPU time is the floor
+// of P13. Runc is the one in PATH, and -n is the build argument N.
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
@@ -37,18 +42,22 @@ import (
 	"github.com/moby/buildkit/worker/runc"
 	"github.com/tonistiigi/fsutil"
 	bolt "go.etcd.io/bbolt"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/test/bufconn"
 )
 
 func main() {
-	if err := build(context.Background(), os.Args[1], os.Args[2], os.Args[3]); err != nil {
+	show := flag.Bool("show", false, "print what the steps print, and push nothing")
+	n := flag.String("n", "", "build argument N")
+	flag.Parse()
+	if err := build(context.Background(), flag.Arg(0), flag.Arg(1), flag.Arg(2), *n, *show); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func build(ctx context.Context, state, folder, image string) error {
+func build(ctx context.Context, state, folder, image, n string, show bool) error {
 	server, err := newServer(ctx, state)
 	if err != nil {
 		return err
@@ -63,12 +72,29 @@ func build(ctx context.Context, state, folder, image string) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.Solve(ctx, nil, client.SolveOpt{
-		Frontend:    "dockerfile.v0",
-		LocalMounts: map[string]fsutil.FS{"context": files, "dockerfile": files},
-		Exports:     []client.ExportEntry{{Type: client.ExporterImage, Attrs: map[string]string{"name": image, "push": "true"}}},
-	}, nil)
-	return errors.Join(err, c.Close())
+	what := client.SolveOpt{Frontend: "dockerfile.v0", LocalMounts: map[string]fsutil.FS{"context": files, "dockerfile": files}}
+	if !show {
+		what.Exports = []client.ExportEntry{{Type: client.ExporterImage, Attrs: map[string]string{"name": image, "push": "true"}}}
+		_, err = c.Solve(ctx, nil, what, nil)
+		return errors.Join(err, c.Close())
+	}
+	what.FrontendAttrs = map[string]string{"build-arg:N": n}
+	progress := make(chan *client.SolveStatus)
+	var both errgroup.Group
+	both.Go(func() error { return shown(progress) })
+	both.Go(func() error { _, err := c.Solve(ctx, nil, what, progress); return err })
+	return errors.Join(both.Wait(), c.Close())
+}
+
+// shown prints what the steps print.
+func shown(progress <-chan *client.SolveStatus) error {
+	out := bufio.NewWriterSize(os.Stdout, 64<<10)
+	for status := range progress {
+		for _, l := range status.Logs {
+			_, _ = out.Write(l.Data) // the error stays, and Flush returns it
+		}
+	}
+	return out.Flush()
 }
 
 // newServer makes what buildkitd has behind its socket.
@@ -79,8 +105,11 @@ func newServer(ctx context.Context, state string) (*grpc.Server, error) {
 	overlays := runc.SnapshotterFactory{Name: "overlayfs", New: func(root string) (snapshots.Snapshotter, error) {
 		return overlay.NewSnapshotter(root, overlay.AsynchronousRemove)
 	}}
-	// No command is run, so any will do for runc.
-	opt, err := runc.NewWorkerOpt(state, overlays, false, oci.ProcessSandbox, nil, nil, netproviders.Opt{Mode: "host"}, nil, os.Args[0], "", false, nil, "", "", nil)
+	command, err := exec.LookPath("runc")
+	if err != nil {
+		return nil, err
+	}
+	opt, err := runc.NewWorkerOpt(state, overlays, false, oci.ProcessSandbox, nil, nil, netproviders.Opt{Mode: "host"}, nil, command, "", false, nil, "", "", nil)
 	if err != nil {
 		return nil, err
 	}
