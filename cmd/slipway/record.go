@@ -69,21 +69,34 @@ func (r *record) open(dir string) error {
 		return err
 	}
 	defer top.Close()
-	runs := filepath.Join(".slipway", "runs", r.release.ID)
-	if err := top.MkdirAll(runs, 0o755); err != nil {
+	if err := ownFolder(top); err != nil {
 		return err
 	}
-	// So that nobody commits it by accident.
-	if _, err := top.Lstat(".slipway/.gitignore"); errors.Is(err, fs.ErrNotExist) {
-		if err := top.WriteFile(".slipway/.gitignore", []byte("*\n"), 0o644); err != nil {
-			return err
-		}
+	runs := filepath.Join(ownDir, "runs", r.release.ID)
+	if err := top.MkdirAll(runs, 0o755); err != nil {
+		return err
 	}
 	if r.dir, err = top.OpenRoot(runs); err != nil {
 		return err
 	}
 	r.journal, err = r.dir.Create("journal.jsonl")
 	return err
+}
+
+// ownDir is the folder of what slipway leaves beside a pipeline file. It is part of no build
+// context.
+const ownDir = ".slipway"
+
+// ownFolder makes it, and lets nobody commit it by accident.
+func ownFolder(top *os.Root) error {
+	if err := top.MkdirAll(ownDir, 0o755); err != nil {
+		return err
+	}
+	ignore := filepath.Join(ownDir, ".gitignore")
+	if _, err := top.Lstat(ignore); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return top.WriteFile(ignore, []byte("*\n"), 0o644)
 }
 
 // fact returns a fact that may have to be found out.

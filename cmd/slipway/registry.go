@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,6 +29,16 @@ func (a *app) registry() *cobra.Command {
 		Short: "Serve a registry from a folder until interrupted",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if !c.Flags().Changed("dir") {
+				here, err := os.OpenRoot(".")
+				if err != nil {
+					return err
+				}
+				defer here.Close()
+				if err := ownFolder(here); err != nil {
+					return err
+				}
+			}
 			return a.serve(c.Context(), addr, &registry.Server{Dir: dir, Log: a.log(), Space: func() string {
 				if d, ok := diskOf(dir); ok {
 					return fmt.Sprintf("%s free of %s", buildkit.Bytes(d.Free), buildkit.Bytes(d.Total))
@@ -36,7 +48,7 @@ func (a *app) registry() *cobra.Command {
 		},
 	}
 	serve.Flags().StringVar(&addr, "addr", "127.0.0.1:5000", "address to listen on; it asks nobody for a password, so keep it on loopback")
-	serve.Flags().StringVar(&dir, "dir", "slipway-registry", "folder for blobs and manifests")
+	serve.Flags().StringVar(&dir, "dir", filepath.Join(ownDir, "registry"), "folder for blobs and manifests; this one is part of no build context and no commit")
 	c.AddCommand(serve)
 	return c
 }
