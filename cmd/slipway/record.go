@@ -214,7 +214,9 @@ func (r *record) finish(err error) error {
 		return nil
 	}
 	var files errgroup.Group
-	files.Go(func() error { return r.put("report.json", func(w io.Writer) error { return page.JSON(w, clean) }) })
+	files.Go(func() error {
+		return r.put("report.json", func(w io.Writer) error { _, err := w.Write(text.Bytes()); return err })
+	})
 	files.Go(func() error { return r.put("junit.xml", func(w io.Writer) error { return page.JUnit(w, clean) }) })
 	files.Go(func() error {
 		return r.put("report.html", func(w io.Writer) error { return page.HTML(w, logsIn(r.dir), clean) })
