@@ -10,7 +10,7 @@ import (
 // dozens of words. (S. Wu and U. Manber, A Fast Algorithm for Multi-Pattern Searching,
 // 1994, with blocks of two bytes.)
 type masker struct {
-	pairs   [1 << 16]uint8    // where two bytes stand in the head of a word at the latest, from 1; else 0
+	pairs   *[1 << 16]uint8   // where two bytes stand in the head of a word at the latest, from 1; else 0. Nil until there is a word
 	words   map[head][]string // by how they begin, the longest first
 	begins  map[string]bool   // what is shorter than a head and begins a word
 	longest int               // bytes of the longest word; zero means that there is none
@@ -30,6 +30,9 @@ func (m *masker) add(word string) {
 	})
 	if known {
 		return
+	}
+	if m.pairs == nil {
+		m.pairs = new([1 << 16]uint8)
 	}
 	m.words[h] = slices.Insert(m.words[h], at, word)
 	for i := range Shortest - 1 {
@@ -52,9 +55,10 @@ func (m *masker) find(text string) []span {
 		return nil
 	}
 	var found []span
+	pairs := m.pairs
 	const last = Shortest - 1 // where the last pair of a head stands, from 1
 	for i := 0; i+Shortest <= len(text); i++ {
-		switch at := m.pairs[pair(text[i+Shortest-2], text[i+Shortest-1])]; at {
+		switch at := pairs[pair(text[i+Shortest-2], text[i+Shortest-1])]; at {
 		case last:
 		case 0: // nearly always; a step that is not computed is taken sooner
 			i += last - 1
