@@ -74,7 +74,7 @@ func TestParts(t *testing.T) {
 	}{
 		"nothing":          {top: "resources: [base]"},
 		"prefix":           {top: "{resources: [base], namePrefix: x-, nameSuffix: -y}"},
-		"empty documents":  {top: "{resources: [base, more.yaml, less.yaml], namePrefix: x-}", files: "-- more.yaml --\n# whose it is\n---\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\ndata:\n  a: |\n    b\n---\n# none\n\n---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: two}}\n---\n-- less.yaml --\n\n---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: three}}\n---\n"},
+		"empty documents":  {top: "{resources: [base, more.yaml, less.yaml], namePrefix: x-}", files: "-- more.yaml --\n# whose it is\n---\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\ndata:\n  a: |\n    b\n---\n# none\n\n---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: two}}\n---\n-- less.yaml --\n\n---\n# none\n---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: three}}\n---\n"},
 		"a list and less":  {top: "{resources: [base, list.yaml]}", files: "-- list.yaml --\n# whose it is\n---\napiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: ConfigMap, metadata: {name: one}}]\n---\n"},
 		"namespace":        {top: "{resources: [base], namespace: there}"},
 		"its Namespace":    {top: "{resources: [base, ns.yaml], namespace: there}", files: "-- ns.yaml --\n{apiVersion: v1, kind: Namespace, metadata: {name: one}}\n"},

@@ -277,3 +277,22 @@ func FuzzTemplate(f *testing.F) {
 		}
 	})
 }
+
+// What matrix is differs from stage to stage, for the same words in one file.
+func TestMatrixOfStages(t *testing.T) {
+	two := names
+	two.Matrix = map[pipeline.ID]map[string]pipeline.Type{"svc": {"v": pipeline.String}, "api": {"v": pipeline.Int}}
+	c := &expr.Compiler{}
+	for stage, want := range map[pipeline.ID]pipeline.Type{"svc": pipeline.String, "api": pipeline.Int} {
+		two.Stage = stage
+		for range 2 {
+			e, err := c.Template("${{ matrix.v }}", func(int) pipeline.Pos { return pipeline.Pos{} }, two)
+			if err != nil {
+				t.Fatalf("stage %s: %v", stage, err)
+			}
+			if e.Type() != want {
+				t.Errorf("stage %s: got type %v, want %v", stage, e.Type(), want)
+			}
+		}
+	}
+}
