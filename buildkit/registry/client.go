@@ -34,6 +34,7 @@ type Client struct {
 	Log      *slog.Logger   // nil discards
 
 	backoff time.Duration                               // first wait before something is tried again; zero means 250 ms
+	slow    time.Duration                               // when a question no longer counts; zero means a second
 	pause   func(context.Context, time.Duration) error  // waits; nil means a timer
 	dial    func(context.Context, string, string) error // is asked before a connection is made; nil allows all
 

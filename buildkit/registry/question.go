@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -23,6 +24,6 @@ func (c *Client) question(ctx context.Context) (answered func(), err error) {
 		return nil, context.Cause(ctx)
 	}
 	leave := sync.OnceFunc(func() { <-c.questions })
-	late := time.AfterFunc(slow, leave)
+	late := time.AfterFunc(cmp.Or(c.slow, slow), leave)
 	return func() { late.Stop(); leave() }, nil
 }
