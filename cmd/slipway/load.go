@@ -256,7 +256,7 @@ func (a *app) planFor(ctx context.Context, w *world, p *pipeline.Pipeline, env p
 	if err != nil {
 		return nil, err
 	}
-	go fact(sc, "git") // git takes as long as all contexts, and whoever asks for it waits
+	go fact(sc, "git") // takes a while, and will be asked for when contexts have been read
 	planner := engine.Planner{Only: ids(a.flags.only), Skip: ids(a.flags.skip)}
 	shelf, err := a.shelf(w, p, sc)
 	if err != nil {

@@ -43,8 +43,8 @@ func Git(ctx context.Context, dir string, env func(string) (string, bool)) func(
 }
 
 func git(ctx context.Context, dir string, env func(string) (string, bool)) (map[string]any, error) {
-	run := func(ctx context.Context, args ...string) (string, error) {
-		out, err := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...).Output()
+	run := func(args ...string) (string, error) {
+		out, err := exec.CommandContext(ctx, "git", append([]string{"-C", dir, "--no-optional-locks"}, args...)...).Output()
 		var exit *exec.ExitError
 		switch {
 		case errors.Is(err, exec.ErrNotFound):
@@ -54,20 +54,20 @@ func git(ctx context.Context, dir string, env func(string) (string, bool)) (map[
 		}
 		return strings.TrimSpace(string(out)), err
 	}
-	head, err := run(ctx, "-c", "log.showSignature=false", "log", "-1", "--abbrev=12", "--format=%H %h %ct")
+	head, err := run("-c", "log.showSignature=false", "log", "-1", "--abbrev=12", "--format=%H %h %ct")
 	if err != nil {
 		return nil, err
 	}
 	var status, describe, branch, tag string
-	all, ctx := errgroup.WithContext(ctx) // each command waits for the disk, and for little else
+	var all errgroup.Group // side by side; none is killed for another's failure, as it may hold the lock of the index
 	ask := func(answer *string, args ...string) {
-		all.Go(func() (err error) { *answer, err = run(ctx, args...); return err })
+		all.Go(func() (err error) { *answer, err = run(args...); return err })
 	}
 	ask(&status, "status", "--porcelain", "--untracked-files=normal")
 	ask(&describe, "describe", "--tags", "--always", "--dirty", "--abbrev=12")
 	ask(&branch, "branch", "--show-current")
 	all.Go(func() error {
-		tag, _ = run(ctx, "describe", "--tags", "--exact-match") // most commits have none
+		tag, _ = run("describe", "--tags", "--exact-match") // most commits have none
 		return nil
 	})
 	if err := all.Wait(); err != nil {
