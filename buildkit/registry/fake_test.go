@@ -205,6 +205,13 @@ func newClient(content Content) *Client {
 	return &Client{Content: content, Keychain: authn.NewMultiKeychain(), backoff: time.Millisecond}
 }
 
+// headed answers a HEAD of a manifest.
+func headed(w http.ResponseWriter, digest string) {
+	w.Header().Set("Docker-Content-Digest", digest)
+	w.Header().Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+	w.Header().Set("Content-Length", "2")
+}
+
 // status answers with an error of the specification.
 func status(code int, name, message string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {

@@ -30,7 +30,7 @@ type ping struct {
 // is none that can be relied on.
 func (p *pings) through(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(req *http.Request) (*http.Response, error) {
-		if req.Method != http.MethodGet || req.URL.Path != "/v2/" {
+		if req.Method != http.MethodGet || req.URL.Path != "/v2/" || req.URL.RawQuery != "" { // with a query it asks for a token
 			return next.RoundTrip(req)
 		}
 		one := p.at(req.URL.String())

@@ -30,9 +30,7 @@ func TestPings(t *testing.T) {
 			without.Add(1)
 			w.WriteHeader(http.StatusUnauthorized)
 		default:
-			w.Header().Set("Docker-Content-Digest", digest)
-			w.Header().Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
-			w.Header().Set("Content-Length", "2")
+			headed(w, digest)
 		}
 	}))
 	c := newClient(nil)
@@ -87,4 +85,31 @@ func TestPingCancelled(t *testing.T) {
 	}
 	close(leave)
 	<-first
+}
+
+// A request for a token is no ping, even where a registry gives tokens at the same place:
+// each repository has its own.
+func TestPingIsNoToken(t *testing.T) {
+	var host string
+	w := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		scope := r.URL.Query().Get("scope") // repository:team/app:pull
+		switch name := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/v2/"), "/manifests/v1"); {
+		case scope != "":
+			fmt.Fprintf(w, `{"token": "for-%s"}`, strings.Split(scope, ":")[1])
+		case r.URL.Path == "/v2/":
+			w.Header().Set("WWW-Authenticate", `Bearer realm="http://`+host+`/v2/",service="registry"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		case r.Header.Get("Authorization") != "Bearer for-"+name:
+			w.WriteHeader(http.StatusUnauthorized)
+		default:
+			headed(w, "sha256:"+strings.Repeat("a", 64))
+		}
+	}))
+	host = w.host
+	c := newClient(nil)
+	for _, name := range []string{"one", "two"} {
+		if _, err := c.Resolve(t.Context(), host+"/"+name+":v1"); err != nil {
+			t.Error(err)
+		}
+	}
 }

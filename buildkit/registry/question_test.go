@@ -34,9 +34,7 @@ func TestManyQuestions(t *testing.T) {
 		if hang != nil {
 			<-hang
 		}
-		w.Header().Set("Docker-Content-Digest", "sha256:"+strings.Repeat("a", 64))
-		w.Header().Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
-		w.Header().Set("Content-Length", "2")
+		headed(w, "sha256:"+strings.Repeat("a", 64))
 	}))
 	c := newClient(nil)
 	c.slow = time.Hour // however busy this machine is

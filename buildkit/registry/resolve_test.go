@@ -202,9 +202,7 @@ func TestMirrorOfDockerHub(t *testing.T) {
 			return
 		}
 		asked = r.URL.Path
-		w.Header().Set("Docker-Content-Digest", digest)
-		w.Header().Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
-		w.Header().Set("Content-Length", "2")
+		headed(w, digest)
 	}))
 	c := newClient(nil)
 	c.Mirrors = map[string][]string{"docker.io": {w.host + "/hub"}}
