@@ -36,7 +36,7 @@ func (a *app) registry() *cobra.Command {
 				}
 				defer here.Close()
 				if err := ownFolder(here); err != nil {
-					return err
+					return usagef("no folder for images can be made here: %w (name one with --dir)", err)
 				}
 			}
 			return a.serve(c.Context(), addr, &registry.Server{Dir: dir, Log: a.log(), Space: func() string {

@@ -50,4 +50,13 @@ func TestRegistryFolder(t *testing.T) {
 	if text, err := os.ReadFile(filepath.Join(".slipway", ".gitignore")); err != nil || string(text) != "*\n" {
 		t.Errorf("git takes it along: %q, %v", text, err)
 	}
+	var said strings.Builder
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile(".slipway", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	a = &app{stdin: strings.NewReader(""), stdout: &said, stderr: &said, env: a.env}
+	if code := a.main(t.Context(), []string{"registry", "serve", "--addr", "127.0.0.1:0"}); code != exitUsage || !strings.Contains(said.String(), "name one with --dir") {
+		t.Errorf("where .slipway is a file: exit code %d, %s", code, &said)
+	}
 }
