@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // A Git is a folder of a git repository at one commit.
@@ -26,7 +27,7 @@ func (g Git) String() string {
 	return text
 }
 
-var scp = regexp.MustCompile(`^[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[^/:][^:]*$`)
+var scp = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[^/:][^:]*$`) })
 
 // ParseGit reads "URL#ref:subdir". It reports false for what is no URL of a git
 // repository: https, http, ssh, git and file are its schemes, and git@host:path
@@ -38,7 +39,7 @@ func ParseGit(text string) (Git, bool) {
 	var g Git
 	g.Ref, g.Subdir, _ = strings.Cut(fragment, ":")
 	g.URL = address
-	if scp.MatchString(address) {
+	if scp().MatchString(address) {
 		return g, true
 	}
 	u, err := url.Parse(address)

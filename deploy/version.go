@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // A version is a semantic version (semver.org, 2.0.0), as tags have it: with a v
@@ -15,7 +16,9 @@ type version struct {
 	preliminary string
 }
 
-var versionTag = regexp.MustCompile(`^v?(0|[1-9][0-9]{0,17})\.(0|[1-9][0-9]{0,17})\.(0|[1-9][0-9]{0,17})(?:-([0-9A-Za-z.-]+))?$`)
+var versionTag = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^v?(0|[1-9][0-9]{0,17})\.(0|[1-9][0-9]{0,17})\.(0|[1-9][0-9]{0,17})(?:-([0-9A-Za-z.-]+))?$`)
+})
 
 // versionIn returns the version that is the tag of an image reference.
 func versionIn(ref string) version {
@@ -24,7 +27,7 @@ func versionIn(ref string) version {
 	if i <= strings.LastIndexByte(name, '/') {
 		return version{}
 	}
-	m := versionTag.FindStringSubmatch(name[i+1:])
+	m := versionTag().FindStringSubmatch(name[i+1:])
 	if m == nil {
 		return version{}
 	}

@@ -14,6 +14,7 @@ import (
 	_ "embed"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 //go:embed errors.md
@@ -34,7 +35,7 @@ type Code struct {
 
 // Short returns what the text says first, up to a full stop or a colon.
 func (c Code) Short() string {
-	text := strings.Join(strings.Fields(link.ReplaceAllString(c.Text, "$1")), " ") + " "
+	text := strings.Join(strings.Fields(link().ReplaceAllString(c.Text, "$1")), " ") + " "
 	for i, r := range text[:len(text)-1] {
 		quoted := strings.Count(text[:i], "`")%2 == 1
 		if (r == '.' || r == ':') && text[i+1] == ' ' && !quoted {
@@ -45,11 +46,11 @@ func (c Code) Short() string {
 }
 
 // Plain returns the text for a terminal: links become what they point to.
-func (c Code) Plain() string { return link.ReplaceAllString(c.Text, "$1 ($2)") }
+func (c Code) Plain() string { return link().ReplaceAllString(c.Text, "$1 ($2)") }
 
-var link = regexp.MustCompile(`\[([^]]*)\]\(([^)]*)\)`)
+var link = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\[([^]]*)\]\(([^)]*)\)`) })
 
-var block = regexp.MustCompile("(?ms)^```yaml( wrong)?( whole)?\n(.*?)^```\n?")
+var block = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("(?ms)^```yaml( wrong)?( whole)?\n(.*?)^```\n?") })
 
 // Codes returns every error code, in the order of the page.
 func Codes() []Code {
@@ -58,8 +59,8 @@ func Codes() []Code {
 		heading, rest, _ := strings.Cut(topic, "\n")
 		for _, entry := range strings.Split(rest, "\n### ")[1:] {
 			name, text, _ := strings.Cut(entry, "\n")
-			c := Code{Name: name, Topic: heading, Text: strings.TrimSpace(block.ReplaceAllString(text, ""))}
-			for _, m := range block.FindAllStringSubmatch(text+"\n", -1) {
+			c := Code{Name: name, Topic: heading, Text: strings.TrimSpace(block().ReplaceAllString(text, ""))}
+			for _, m := range block().FindAllStringSubmatch(text+"\n", -1) {
 				if m[1] == "" {
 					c.Right = m[3]
 				} else {

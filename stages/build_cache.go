@@ -26,7 +26,7 @@ type CacheEntry struct {
 
 func (c Cache) check(field string) []error {
 	errs := oneOf(field+".mode", c.Mode, "auto", "none")
-	if c.Repository != "" && !written(c.Repository) && !repositoryPattern.MatchString(c.Repository) {
+	if c.Repository != "" && !written(c.Repository) && !repositoryPattern().MatchString(c.Repository) {
 		errs = append(errs, badRepository(field+".repository", c.Repository))
 	}
 	if c.Mode == "none" && (c.Repository != "" || len(c.From)+len(c.To) > 0) {

@@ -36,7 +36,7 @@ type Reuse struct {
 }
 
 func (r Reuse) check(field string) []error {
-	if r.Repository != "" && !written(r.Repository) && !repositoryPattern.MatchString(r.Repository) {
+	if r.Repository != "" && !written(r.Repository) && !repositoryPattern().MatchString(r.Repository) {
 		return []error{badRepository(field+".repository", r.Repository)}
 	}
 	return nil

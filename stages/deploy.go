@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
@@ -150,7 +151,9 @@ func (d *Deploy) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, 
 	return act, nil
 }
 
-var plainCell = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(,[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+var plainCell = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(,[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+})
 
 // name returns the name of the deployment: for one cell of a matrix rollout.cart,
 // which no stage can be called, for two deployments must not share an inventory.
@@ -160,7 +163,7 @@ func (d *Deploy) name(step pipeline.ID) (string, error) {
 		return cmp.Or(d.Name, string(step)), nil
 	}
 	cell := strings.TrimSuffix(strings.TrimPrefix(string(step), string(stage)+"["), "]")
-	if !plainCell.MatchString(cell) {
+	if !plainCell().MatchString(cell) {
 		return "", &pipeline.FieldError{Field: "name", Code: "bad-name", Err: fmt.Errorf("%q cannot be part of a deployment's name (give each cell a name:, made of values of matrix)", cell)}
 	}
 	return string(stage) + "." + strings.ReplaceAll(cell, ",", "."), nil

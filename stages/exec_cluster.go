@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
@@ -221,7 +222,7 @@ func (e *Exec) awaitJob(ctx context.Context, env *pipeline.Env, job deploy.Job) 
 	return err
 }
 
-var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
+var notInNames = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[^a-z0-9]+`) })
 
 // job returns the Job with all that was promised. Its name has a hash over
 // everything that decides what it does; of secrets, only that they are there, so
@@ -247,7 +248,7 @@ func (e *Exec) job(sc pipeline.Scope, namespace string) (deploy.Job, error) {
 	if err != nil {
 		return job, err
 	}
-	base := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(sc.Pipeline+"-"+string(sc.Step)), "-"), "-")
+	base := strings.Trim(notInNames().ReplaceAllString(strings.ToLower(sc.Pipeline+"-"+string(sc.Step)), "-"), "-")
 	name := fmt.Sprintf("%s-%x", strings.TrimRight(base[:min(len(base), 52)], "-"), sha256.Sum256(b))
 	name = name[:strings.LastIndexByte(name, '-')+11] // ten digits; 63 is the most
 	for _, key := range pipeline.Keys(plain) {

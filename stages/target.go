@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/slipway-ci/slipway/buildkit"
 	"github.com/slipway-ci/slipway/pipeline"
@@ -45,12 +46,14 @@ type Tag struct {
 // repositoryPattern is what a repository looks like.
 //
 // See https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests.
-var repositoryPattern = regexp.MustCompile(`^([a-zA-Z0-9.-]+(:[0-9]+)?|\[[0-9a-fA-F:]+\](:[0-9]+)?)(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)+$`)
+var repositoryPattern = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([a-zA-Z0-9.-]+(:[0-9]+)?|\[[0-9a-fA-F:]+\](:[0-9]+)?)(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)+$`)
+})
 
 // check finds what is wrong with t; field is where it stands in the body.
 func (t Target) check(field string) []error {
 	var errs []error
-	if !written(t.Repository) && !repositoryPattern.MatchString(t.Repository) {
+	if !written(t.Repository) && !repositoryPattern().MatchString(t.Repository) {
 		errs = append(errs, badRepository(field+".repository", t.Repository))
 	}
 	for i, tag := range t.Tags {
@@ -65,7 +68,7 @@ func (t Target) check(field string) []error {
 }
 
 // IsRepository reports whether text is the name of a repository, without a tag.
-func IsRepository(text string) bool { return repositoryPattern.MatchString(text) }
+func IsRepository(text string) bool { return repositoryPattern().MatchString(text) }
 
 func badRepository(field, text string) error {
 	return &pipeline.FieldError{

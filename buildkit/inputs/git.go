@@ -26,7 +26,7 @@ type checkouts struct {
 	commits map[string]string // by URL and ref
 }
 
-var commitPattern = regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
+var commitPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`) })
 
 // checkout returns the folder that g means, and sets its commit. What was checked
 // out once is there for the next run. It is not part of the folder's digest where
@@ -102,7 +102,7 @@ func subfolder(dir string, g *buildkit.Git) (string, error) {
 
 // remoteCommit asks the remote what a ref stands for.
 func remoteCommit(ctx context.Context, g *buildkit.Git) (string, error) {
-	if commitPattern.MatchString(g.Ref) {
+	if commitPattern().MatchString(g.Ref) {
 		return g.Ref, nil
 	}
 	ref := g.Ref
@@ -115,7 +115,7 @@ func remoteCommit(ctx context.Context, g *buildkit.Git) (string, error) {
 	}
 	found := map[string]string{}
 	for line := range strings.Lines(out) {
-		if commit, name, ok := strings.Cut(strings.TrimSpace(line), "\t"); ok && commitPattern.MatchString(commit) {
+		if commit, name, ok := strings.Cut(strings.TrimSpace(line), "\t"); ok && commitPattern().MatchString(commit) {
 			found[name] = commit
 		}
 	}
@@ -146,7 +146,7 @@ func fetch(ctx context.Context, g *buildkit.Git, repo, dir string) error {
 		return err
 	}
 	if err := fetchOf(g.Commit); err != nil { // a server may not give what no ref names
-		if g.Ref == "" || commitPattern.MatchString(g.Ref) || fetchOf(g.Ref) != nil {
+		if g.Ref == "" || commitPattern().MatchString(g.Ref) || fetchOf(g.Ref) != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/slipway-ci/slipway/buildkit"
@@ -50,7 +51,7 @@ func (s *Server) blob(w http.ResponseWriter, r *http.Request, name, digest strin
 	return nil
 }
 
-var uploadPattern = regexp.MustCompile(`^[A-Z2-7]{26}$`) // as rand.Text has it
+var uploadPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Z2-7]{26}$`) }) // as rand.Text has it
 
 // upload answers for an upload: its beginning, its parts and its end.
 func (s *Server) upload(w http.ResponseWriter, r *http.Request, name, id string) error {
@@ -61,7 +62,7 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request, name, id string)
 		return s.beginUpload(w, r, name)
 	}
 	unknown := refuse(http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN", "there is no upload %s", id)
-	if !uploadPattern.MatchString(id) {
+	if !uploadPattern().MatchString(id) {
 		return unknown
 	}
 	if !s.take(id) {

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 )
 
@@ -29,9 +30,11 @@ type store struct{ dir string }
 
 // namePattern is the specification's; none of its elements begins with an
 // underscore or is "..".
-var namePattern = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
+var namePattern = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
+})
 
-func validName(name string) bool { return len(name) <= 255 && namePattern.MatchString(name) }
+func validName(name string) bool { return len(name) <= 255 && namePattern().MatchString(name) }
 
 func hexOf(digest string) string { return strings.TrimPrefix(digest, "sha256:") }
 

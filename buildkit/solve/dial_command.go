@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/docker/cli/cli/connhelper/commandconn"
 	"github.com/moby/buildkit/client/connhelper/ssh"
@@ -77,21 +78,23 @@ func (c throughCommand) Write(p []byte) (int, error) {
 
 // ended finds what a command said, in the words of who runs it, which has another
 // guess of its own at what is wrong.
-var ended = regexp.MustCompile(`(?s)^command \[(\S+).*\] has exited with (.*), make sure the URL is valid.*: stderr=(.*)$`)
+var ended = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?s)^command \[(\S+).*\] has exited with (.*), make sure the URL is valid.*: stderr=(.*)$`)
+})
 
 // klogLine finds what kubectl writes for its developers.
-var klogLine = regexp.MustCompile(`^[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ \S+:\d+\] `)
+var klogLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ \S+:\d+\] `) })
 
 func said(err error) error {
 	if err == nil {
 		return nil
 	}
-	m := ended.FindStringSubmatch(err.Error())
+	m := ended().FindStringSubmatch(err.Error())
 	if m == nil {
 		return err
 	}
 	lines := strings.FieldsFunc(m[3], func(r rune) bool { return r == '\n' || r == '\r' })
-	if plain := slices.DeleteFunc(slices.Clone(lines), klogLine.MatchString); len(plain) > 0 {
+	if plain := slices.DeleteFunc(slices.Clone(lines), klogLine().MatchString); len(plain) > 0 {
 		lines = plain
 	}
 	words := strings.Join(lines, "; ")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/moby/buildkit/solver/errdefs"
 	"github.com/moby/buildkit/util/grpcerrors"
@@ -46,11 +47,13 @@ func (f *follower) explain(ctx context.Context, err error) error {
 const wentAway = "its builder went away"
 
 // lastWords finds how a connection ended, in what gRPC says of it.
-var lastWords = regexp.MustCompile(`(?s)(?:connection error: desc = "(?:transport: )?|rpc error: code = Unavailable desc = )(?:[Ee]rror (?:while )?(?:reading from server|reading server preface|dialing): )(.*?)(?:", received prior goaway: .*|")?$`)
+var lastWords = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?s)(?:connection error: desc = "(?:transport: )?|rpc error: code = Unavailable desc = )(?:[Ee]rror (?:while )?(?:reading from server|reading server preface|dialing): )(.*?)(?:", received prior goaway: .*|")?$`)
+})
 
 // away shortens the error of a call to a builder that is not there any more.
 func away(err error) error {
-	m := lastWords.FindStringSubmatch(err.Error())
+	m := lastWords().FindStringSubmatch(err.Error())
 	switch {
 	case m == nil:
 		return err
@@ -87,22 +90,26 @@ func (f *follower) foreign(e *buildkit.SolveError) error {
 
 // sourceOf finds the image that could not be had, in the words of BuildKit:
 // nothing typed comes over the wire.
-var sourceOf = regexp.MustCompile(`(?:failed to resolve source metadata for|failed to load cache key: |failed to resolve reference ")\s*"?([^\s":]+(?::[0-9]+/[^\s":]+)?(?::[\w.-]+)?(?:@sha256:[0-9a-f]+)?)"?:\s*(.*)`)
+var sourceOf = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?:failed to resolve source metadata for|failed to load cache key: |failed to resolve reference ")\s*"?([^\s":]+(?::[0-9]+/[^\s":]+)?(?::[\w.-]+)?(?:@sha256:[0-9a-f]+)?)"?:\s*(.*)`)
+})
 
 // missing finds the path of a COPY that matches nothing.
-var missing = regexp.MustCompile(`failed to calculate checksum of ref \S+: ("[^"]*"): not found`)
+var missing = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`failed to calculate checksum of ref \S+: ("[^"]*"): not found`)
+})
 
 // reword wraps an error in a *buildkit.RegistryError if a registry refused, or
 // could not be reached. What it cannot tell it only shortens.
 func reword(err error) error {
 	text := trimmed(err)
-	if m := missing.FindStringSubmatch(text); m != nil {
+	if m := missing().FindStringSubmatch(text); m != nil {
 		return &shortened{text: m[1] + ": no such file to copy (does include: or an ignore file keep it out?)", err: err}
 	}
-	if m := tokenFault.FindStringSubmatch(text); m != nil {
+	if m := tokenFault().FindStringSubmatch(text); m != nil {
 		return &buildkit.RegistryError{Host: m[1], Ref: "token", Err: &shortened{text: m[2], err: err}}
 	}
-	m := sourceOf.FindStringSubmatch(text)
+	m := sourceOf().FindStringSubmatch(text)
 	if m == nil || strings.Contains(text, "no space left on device") { // that is the builder's
 		return &shortened{text: text, err: err}
 	}
@@ -122,11 +129,13 @@ func trimmed(err error) string {
 	for _, prefix := range []string{"failed to solve: ", "failed to run Build function: "} {
 		text = strings.TrimPrefix(text, prefix)
 	}
-	return buildkit.Unsigned(coded.ReplaceAllString(text, ""))
+	return buildkit.Unsigned(coded().ReplaceAllString(text, ""))
 }
 
 // coded is what gRPC puts before an error.
-var coded = regexp.MustCompile(`^(?:[A-Z][A-Za-z]+: )?rpc error: code = [A-Z][A-Za-z]+ desc = `)
+var coded = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(?:[A-Z][A-Za-z]+: )?rpc error: code = [A-Z][A-Za-z]+ desc = `)
+})
 
 // A shortened error reads better and is the same otherwise.
 type shortened struct {

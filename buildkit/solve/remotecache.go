@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/moby/buildkit/client"
@@ -84,11 +85,13 @@ const cacheLeftOut = "the cache was left out: "
 
 // cacheVertex finds the vertexes that speak with a cache. The build goes on when
 // they fail.
-var cacheVertex = regexp.MustCompile(`^(exporting cache to|exporting to GitHub Actions Cache|importing cache manifest from)\b`)
+var cacheVertex = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(exporting cache to|exporting to GitHub Actions Cache|importing cache manifest from)\b`)
+})
 
 // cacheFault is the warning that a cache has failed, or nil.
 func cacheFault(v *client.Vertex) *buildkit.Warning {
-	if v.Error == "" || !cacheVertex.MatchString(v.Name) {
+	if v.Error == "" || !cacheVertex().MatchString(v.Name) {
 		return nil
 	}
 	return &buildkit.Warning{Text: cacheLeftOut + v.Name + ": " + buildkit.Unsigned(v.Error)}
@@ -96,11 +99,13 @@ func cacheFault(v *client.Vertex) *buildkit.Warning {
 
 // cacheSetup finds the errors of caches that BuildKit could not even make out, in
 // its words: nothing typed comes over the wire.
-var cacheSetup = regexp.MustCompile(`failed to configure \w+ cache (ex|im)porter`)
+var cacheSetup = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`failed to configure \w+ cache (ex|im)porter`) })
 
 // layerLost finds errors of layers that could not be had, in BuildKit's words. One
 // of a cache is fetched when it is needed, long after the cache said that it has it.
-var layerLost = regexp.MustCompile(`failed to copy: |failed commit on ref |short read: |unsupported media type `)
+var layerLost = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`failed to copy: |failed commit on ref |short read: |unsupported media type `)
+})
 
 // less takes from a build what may be to blame for its error, and reports whether
 // there was something: caches that cannot be made out, those it imported, which
@@ -112,9 +117,9 @@ func less(opt *client.SolveOpt, imported bool, err error) bool {
 	ran := strings.Contains(text, "did not complete successfully")
 	_, own := opt.FrontendAttrs["no-cache"]
 	switch {
-	case cacheSetup.MatchString(text) && len(opt.CacheExports)+len(opt.CacheImports) > 0:
+	case cacheSetup().MatchString(text) && len(opt.CacheExports)+len(opt.CacheImports) > 0:
 		opt.CacheExports, opt.CacheImports = nil, nil
-	case !imported || ran || own || !layerLost.MatchString(text):
+	case !imported || ran || own || !layerLost().MatchString(text):
 		return false
 	case len(opt.CacheImports) > 0:
 		opt.CacheImports = nil

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"sync"
 	"time"
 
 	authutil "github.com/containerd/containerd/v2/core/remotes/docker/auth"
@@ -75,7 +76,7 @@ func tokenError(host string, err error) error {
 	return fmt.Errorf("token service of %s: %w", host, err)
 }
 
-var tokenFault = regexp.MustCompile(`token service of (\S+): (.*)`)
+var tokenFault = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`token service of (\S+): (.*)`) })
 
 // noOAuth reports whether a token service answered as one that knows no POST:
 // GCR with 404, JFrog's with 401, others with 405.

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
+	"go/types"
 	"io/fs"
 	"os"
 	"path"
@@ -67,12 +69,12 @@ var libraries = map[string]string{
 	"github.com/rivo/uniseg":                 "pipeline/report",
 }
 
-// TestImports reads the sources itself rather than asking "go list", so that
-// the test cache knows which files the answer depends on.
-func TestImports(t *testing.T) {
-	const module = "github.com/slipway-ci/slipway/"
+// eachSource calls see with each source file of this module that is no test. It reads them
+// itself rather than asking "go list", so that the test cache knows which files an answer
+// depends on.
+func eachSource(t *testing.T, see func(name string, f *ast.File)) {
+	t.Helper()
 	root := os.DirFS("../..")
-	seen := map[string]bool{}
 	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -89,20 +91,31 @@ func TestImports(t *testing.T) {
 		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
 			return nil
 		}
+		src, err := fs.ReadFile(root, name)
+		if err != nil {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, src, parser.SkipObjectResolution)
+		if err == nil {
+			see(name, f)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestImports(t *testing.T) {
+	const module = "github.com/slipway-ci/slipway/"
+	seen := map[string]bool{}
+	eachSource(t, func(name string, f *ast.File) {
 		dir := path.Dir(name)
 		allowed, ok := imports[dir]
 		if !ok {
 			t.Errorf("%s: package is not in the table: decide what it may import", name)
 		}
 		seen[dir] = true
-		src, err := fs.ReadFile(root, name)
-		if err != nil {
-			return err
-		}
-		f, err := parser.ParseFile(token.NewFileSet(), name, src, parser.ImportsOnly)
-		if err != nil {
-			return err
-		}
 		for _, spec := range f.Imports {
 			imp, _ := strconv.Unquote(spec.Path.Value)
 			ours, ok := strings.CutPrefix(imp, module)
@@ -119,14 +132,33 @@ func TestImports(t *testing.T) {
 				}
 			}
 		}
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for dir := range imports {
 		if !seen[dir] {
 			t.Errorf("the table has %s, which has no sources", dir)
 		}
 	}
+}
+
+// TestPatternsWait looks for regular expressions that every start would compile: all of
+// ours together are a sixth of what a start costs, and a command needs a few of them.
+func TestPatternsWait(t *testing.T) {
+	eachSource(t, func(name string, f *ast.File) {
+		if strings.HasPrefix(name, "bench/") || strings.HasPrefix(name, "cmd/release/") {
+			return // started seldom
+		}
+		for _, d := range f.Decls {
+			vars, ok := d.(*ast.GenDecl)
+			if !ok || vars.Tok != token.VAR {
+				continue
+			}
+			ast.Inspect(vars, func(n ast.Node) bool {
+				if call, ok := n.(*ast.CallExpr); ok && types.ExprString(call.Fun) == "regexp.MustCompile" {
+					t.Errorf("%s: compiles a pattern before main begins (want sync.OnceValue)", name)
+				}
+				_, later := n.(*ast.FuncLit)
+				return !later
+			})
+		}
+	})
 }

@@ -10,7 +10,7 @@ func TestRunID(t *testing.T) {
 	last := ""
 	for n := range 2000 {
 		id := newRunID(began.Add(time.Duration(n) * time.Millisecond))
-		if !runID.MatchString(id) || id <= last {
+		if !runID().MatchString(id) || id <= last {
 			t.Fatalf("after %s comes %s", last, id)
 		}
 		last = id

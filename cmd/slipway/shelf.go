@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/slipway-ci/slipway/buildkit"
 	"github.com/slipway-ci/slipway/buildkit/registry"
@@ -115,11 +116,11 @@ func (s *shelf) fits(rel *pipeline.Release, where string) error {
 	return pipeline.Stalef("release %s (%s) %s", rel.ID, where, why)
 }
 
-var runID = regexp.MustCompile(`^[0-9]{8}-[0-9]{6}-[0-9a-f]{6}$`)
+var runID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9]{8}-[0-9]{6}-[0-9a-f]{6}$`) })
 
 // named returns the release that the user names, and where it lies.
 func (s *shelf) named(ctx context.Context, name string) (*pipeline.Release, string, error) {
-	if runID.MatchString(name) {
+	if runID().MatchString(name) {
 		rel, err := s.recorded(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			err = pipeline.Stalef("there is no run %s in %s", name, filepath.Join(s.dir, ".slipway", "runs"))

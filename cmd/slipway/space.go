@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/slipway-ci/slipway/buildkit"
 	"github.com/slipway-ci/slipway/buildkit/host"
@@ -16,7 +17,9 @@ import (
 )
 
 // fullPath finds what could not be written, in the words of Go and of BuildKit.
-var fullPath = regexp.MustCompile(`\b[a-z_]+ (/[^:\n]+): (?i:no space left on device|disk quota exceeded)`)
+var fullPath = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\b[a-z_]+ (/[^:\n]+): (?i:no space left on device|disk quota exceeded)`)
+})
 
 // space says how much the disk has that err found full. If err does not tell
 // which, it is said of all disks that a run writes to, the fullest first.
@@ -26,7 +29,7 @@ func (a *app) space(err error) string {
 		return ""
 	}
 	disks := a.disks()
-	if m := fullPath.FindStringSubmatch(err.Error()); m != nil {
+	if m := fullPath().FindStringSubmatch(err.Error()); m != nil {
 		if d, ok := diskOf(filepath.Dir(m[1])); ok {
 			disks = slices.DeleteFunc(disks, func(o host.Disk) bool { return !sameDisk(o, d) })
 			if len(disks) == 0 {

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -283,7 +284,7 @@ func (c *Cluster) rejected(ctx context.Context, it *item, doing string, err erro
 	if conflict := conflictOf(err); conflict != nil {
 		return &deploy.ObjectError{Object: it.object, Err: conflict}
 	}
-	words := untyped.ReplaceAllString(reason(err), "")
+	words := untyped().ReplaceAllString(reason(err), "")
 	switch {
 	case it.live != nil && strings.Contains(words, "immutable"):
 		words += fmt.Sprintf(" (give the %s another name, delete the old one, or annotate it slipway.dev/when-immutable: replace)", it.object.Kind())
@@ -363,7 +364,7 @@ func note(it *item, err error) string {
 }
 
 // namedItem is how the server writes what a diff writes as [web].
-var namedItem = regexp.MustCompile(`\[name="([^"]*)"\]`)
+var namedItem = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\[name="([^"]*)"\]`) })
 
 // conflictOf returns the fields that belong to others, if that is what err says.
 func conflictOf(err error) *deploy.ConflictError {
@@ -380,7 +381,7 @@ func conflictOf(err error) *deploy.ConflictError {
 		if parts := strings.Split(manager, `"`); len(parts) >= 3 {
 			manager = parts[1]
 		}
-		field := namedItem.ReplaceAllString(strings.TrimPrefix(cause.Field, "."), "[$1]")
+		field := namedItem().ReplaceAllString(strings.TrimPrefix(cause.Field, "."), "[$1]")
 		conflict.Fields = append(conflict.Fields, deploy.OwnedField{Manager: manager, Field: field})
 	}
 	if len(conflict.Fields) == 0 {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -77,7 +78,9 @@ func reason(err error) string {
 
 // untyped is how the server begins when an object does not fit its schema,
 // which it calls an internal error.
-var untyped = regexp.MustCompile(`^failed to create typed patch object \([^)]*\): \.?`)
+var untyped = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^failed to create typed patch object \([^)]*\): \.?`)
+})
 
 // refused reports whether the server answered and said no to the object
 // itself, rather than to us or by breaking down.
@@ -88,7 +91,7 @@ func refused(err error) bool {
 	}
 	switch status.Status().Code {
 	case http.StatusInternalServerError:
-		return untyped.MatchString(reason(err))
+		return untyped().MatchString(reason(err))
 	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusConflict, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge:
 		return true
 	case http.StatusForbidden:

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/slipway-ci/slipway/deploy"
 )
@@ -31,23 +32,23 @@ func marks(set deploy.Set) map[string]string {
 }
 
 var (
-	validLabel   = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`)
-	invalidLabel = regexp.MustCompile(`[^-A-Za-z0-9_.]+`)
-	invalidName  = regexp.MustCompile(`[^-a-z0-9.]+`)
+	validLabel   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`) })
+	invalidLabel = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[^-A-Za-z0-9_.]+`) })
+	invalidName  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[^-a-z0-9.]+`) })
 )
 
 // labelValue returns s if it can be the value of a label. Otherwise what can
 // be kept of it, and a hash, so that two names stay two.
 func labelValue(s string) string {
-	if s == "" || validLabel.MatchString(s) {
+	if s == "" || validLabel().MatchString(s) {
 		return s
 	}
-	return shortened(invalidLabel.ReplaceAllString(s, "-"), s, 63)
+	return shortened(invalidLabel().ReplaceAllString(s, "-"), s, 63)
 }
 
 // objectName returns s if it can be the name of an object, and else as [labelValue] does.
 func objectName(s string) string {
-	valid := invalidName.ReplaceAllString(strings.ToLower(s), "-")
+	valid := invalidName().ReplaceAllString(strings.ToLower(s), "-")
 	if valid == s && len(s) <= 253 && strings.Trim(s, "-.") == s && !strings.Contains(s, "..") && !strings.Contains(s, ".-") && !strings.Contains(s, "-.") {
 		return s
 	}

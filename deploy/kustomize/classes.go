@@ -21,7 +21,7 @@ func (t *tree) classify() map[string]*class {
 		u.class = &class{part: -1}
 		for name := range u.names {
 			u.class = join(u.class, name)
-			if m := hashed.FindStringSubmatch(name); m != nil {
+			if m := hashed().FindStringSubmatch(name); m != nil {
 				u.class = join(u.class, m[1])
 			}
 		}
@@ -64,7 +64,7 @@ func classOf(byName map[string]*class, name string) *class {
 	if c := byName[name]; c != nil {
 		return c
 	}
-	if m := hashed.FindStringSubmatch(name); m != nil {
+	if m := hashed().FindStringSubmatch(name); m != nil {
 		return byName[m[1]]
 	}
 	return nil
@@ -105,7 +105,7 @@ func (c *class) below(l *layer) bool {
 func (t *tree) aimImages() {
 	having := map[string]map[*class]bool{}
 	for _, c := range t.changes {
-		if c.image != nil && plainImage.MatchString(c.image.Name) {
+		if c.image != nil && plainImage().MatchString(c.image.Name) {
 			having[repository(c.image.Name)] = map[*class]bool{}
 		}
 	}
@@ -129,7 +129,7 @@ func (t *tree) aimImages() {
 		if c.image == nil {
 			continue
 		}
-		if plainImage.MatchString(c.image.Name) {
+		if plainImage().MatchString(c.image.Name) {
 			c.classes = having[repository(c.image.Name)]
 		}
 		has := having[repository(c.image.NewName)]

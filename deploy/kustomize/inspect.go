@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 
 	"gopkg.in/yaml.v3"
 )
@@ -118,7 +119,7 @@ func (g *guard) inspectEntry(dir, where string, entry *yaml.Node, use usage) err
 		path = filepath.Join(dir, name)
 	}
 	info, err := os.Stat(path)
-	if remote(name) && (err != nil || info.IsDir() || scheme.MatchString(name)) {
+	if remote(name) && (err != nil || info.IsDir() || scheme().MatchString(name)) {
 		return &lineError{entry.Line, fmt.Errorf("%s is remote (%s names it; nothing is fetched while rendering: copy it into the repository)", name, where)}
 	}
 	if name == "" || dir == "" {
@@ -172,14 +173,16 @@ func (g *guard) inspectPlugin(dir string, doc *yaml.Node) error {
 }
 
 var (
-	scheme = regexp.MustCompile(`(?i)^(git::)*((https?|ssh|file|git):|github\.com[/:])`)
-	user   = regexp.MustCompile(`^(?i:git::)*[a-zA-Z][a-zA-Z0-9-]*@.*[/:]`)
+	scheme = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?i)^(git::)*((https?|ssh|file|git):|github\.com[/:])`)
+	})
+	user = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?i:git::)*[a-zA-Z][a-zA-Z0-9-]*@.*[/:]`) })
 )
 
 // remote reports whether kustomize could take name for something to fetch or
 // to clone. It says yes more often than kustomize does.
 func remote(name string) bool {
-	return scheme.MatchString(name) || user.MatchString(name)
+	return scheme().MatchString(name) || user().MatchString(name)
 }
 
 func foldIn(s string, names ...string) bool {

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"gopkg.in/yaml.v3"
 )
@@ -22,7 +23,9 @@ func (e *lineError) Error() string { return e.err.Error() }
 func (e *lineError) Unwrap() error { return e.err }
 
 // yamlLine finds the line in an error of yaml.v3.
-var yamlLine = regexp.MustCompile(`^yaml: (?:unmarshal errors:\n  )?line (\d+): (?s:(.*))$`)
+var yamlLine = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^yaml: (?:unmarshal errors:\n  )?line (\d+): (?s:(.*))$`)
+})
 
 // parse returns the documents of a file, up to the first that is no YAML.
 // Aliases are not expanded.
@@ -38,7 +41,7 @@ func parse(text []byte) ([]*yaml.Node, error) {
 		if err != nil {
 			line := 0
 			words := strings.TrimPrefix(err.Error(), "yaml: ")
-			if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
+			if m := yamlLine().FindStringSubmatch(err.Error()); m != nil {
 				line, _ = strconv.Atoi(m[1])
 				words = m[2]
 			}

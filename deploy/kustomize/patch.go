@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"sigs.k8s.io/kustomize/api/filters/patchjson6902"
 	"sigs.k8s.io/kustomize/api/provider"
@@ -113,7 +114,9 @@ func apply(resources *resource.Factory, to *resource.Resource, p deploy.Patch) e
 }
 
 // misplaced is how the JSON patch library says that a path is not there.
-var misplaced = regexp.MustCompile(`(add|remove|replace|move|copy|test) (?:operation|for path:?)[^/]*(/[^': ]*).*(?:missing|nonexistent|invalid index)`)
+var misplaced = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(add|remove|replace|move|copy|test) (?:operation|for path:?)[^/]*(/[^': ]*).*(?:missing|nonexistent|invalid index)`)
+})
 
 // plain says in a word what the JSON patch library says in many.
 func plain(err error) error {
@@ -121,7 +124,7 @@ func plain(err error) error {
 		return nil
 	}
 	words := strings.Join(strings.Fields(err.Error()), " ")
-	if m := misplaced.FindStringSubmatch(words); m != nil {
+	if m := misplaced().FindStringSubmatch(words); m != nil {
 		return fmt.Errorf("op: %s finds no %s (want a path of the rendered object; add makes its last part)", m[1], m[2])
 	}
 	return errors.New(words)

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 
 	"gopkg.in/yaml.v3"
 
@@ -11,14 +12,16 @@ import (
 )
 
 // unknownField finds the name of a field that a kustomization should not have.
-var unknownField = regexp.MustCompile(`invalid Kustomization: json: unknown field "([^"]*)"`)
+var unknownField = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`invalid Kustomization: json: unknown field "([^"]*)"`)
+})
 
 // trimmed returns the innermost cause of an error of kustomize, which repeats
 // it at every level on the way out.
 func trimmed(err error, g *guard, dir string) error {
 	located := &deploy.FileError{File: filepath.ToSlash(dir)}
 	words := err.Error()
-	if m := unknownField.FindStringSubmatch(words); m != nil && g.last != nil {
+	if m := unknownField().FindStringSubmatch(words); m != nil && g.last != nil {
 		located.File, located.Line = g.last.name, lineOf(g.last, m[1])
 		located.Err = &cause{"kustomizations have no field " + m[1], err}
 		return located

@@ -4,21 +4,22 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"sync"
 
 	"gopkg.in/yaml.v3"
 )
 
 // separator is what kustomize splits files at.
-var separator = regexp.MustCompile(`\n---.*\n`)
+var separator = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\n---.*\n`) })
 
 // split returns the documents of a file as kustomize splits them.
 func split(text string) ([]string, error) {
-	for _, s := range separator.FindAllString(text, -1) {
+	for _, s := range separator().FindAllString(text, -1) {
 		if rest := strings.TrimSpace(s[len("\n---"):]); rest != "" && rest[0] != '#' {
 			return nil, errors.New("a separator of documents has something behind it")
 		}
 	}
-	return separator.Split(text, -1), nil
+	return separator().Split(text, -1), nil
 }
 
 // filled returns documents such that none is empty, if one is not: an empty one, which
@@ -107,7 +108,7 @@ func literal(pattern string) bool {
 }
 
 // hashed is a name with a hash behind it, as generated objects have.
-var hashed = regexp.MustCompile(`^(.+)-[a-z0-9]{10}$`)
+var hashed = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(.+)-[a-z0-9]{10}$`) })
 
 // repository returns the last word of the name in a reference to an image; of a
 // pattern for such names only if it is sure that what it matches has the same.
@@ -120,4 +121,4 @@ func repository(image string) string {
 }
 
 // plainImage matches patterns for images that only match names which end as they do.
-var plainImage = regexp.MustCompile(`^([A-Za-z0-9_.:-]+/)*[A-Za-z0-9_:-]+$`)
+var plainImage = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([A-Za-z0-9_.:-]+/)*[A-Za-z0-9_:-]+$`) })

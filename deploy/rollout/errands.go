@@ -116,7 +116,9 @@ func dig(ctx context.Context, logs Logs, g grave) (lines []string, err error) {
 
 // kubelets matches what a kubelet answers, as if the program had written it, when
 // the log was removed between its look and its reading (pkg/kubelet/kuberuntime).
-var kubelets = regexp.MustCompile(`^(unable to retrieve container logs for \S+://|failed to try resolving symlinks in path "?/var/log/|failed to open log file "?/var/log/|failed to watch file "?/var/log/)`)
+var kubelets = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(unable to retrieve container logs for \S+://|failed to try resolving symlinks in path "?/var/log/|failed to open log file "?/var/log/|failed to watch file "?/var/log/)`)
+})
 
 // errRemoved reports that there is no log any more.
 var errRemoved = errors.New("its log was just removed")
@@ -136,7 +138,7 @@ func read(ctx context.Context, logs Logs, g grave) ([]string, error) {
 	for scanner.Scan() {
 		lines = append(lines, strings.ToValidUTF8(cut(scanner.Text(), logLineSize), "\uFFFD"))
 	}
-	if len(lines) == 1 && kubelets.MatchString(lines[0]) {
+	if len(lines) == 1 && kubelets().MatchString(lines[0]) {
 		return nil, errRemoved
 	}
 	return lines[max(0, len(lines)-logLines):], scanner.Err()

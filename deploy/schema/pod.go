@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -168,7 +169,7 @@ func (c *checker) amounts(path deploy.Path) {
 	}
 }
 
-var portName = regexp.MustCompile(`[a-z]`)
+var portName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[a-z]`) })
 
 func (c *checker) probe(path deploy.Path) {
 	if c.at(path...) == nil {
@@ -210,7 +211,7 @@ func (c *checker) handler(path deploy.Path, ways ...string) {
 	switch used[0] {
 	case "httpGet", "tcpSocket":
 		v := c.at(port...)
-		if name, isText := v.(string); v == nil || isText && !portName.MatchString(name) {
+		if name, isText := v.(string); v == nil || isText && !portName().MatchString(name) {
 			c.fail(port, BadField, "is no port (want a number without quotes, or the name of a port)")
 		} else if !isText {
 			c.port(port, true)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // version is one of Kubernetes, such as 1.33; the zero version is unknown.
@@ -21,7 +22,7 @@ func (v version) before(w version) bool {
 // Newest is the version of Kubernetes whose kinds are known: that of k8s.io/api.
 const Newest = "1.37"
 
-var versionPattern = regexp.MustCompile(`^v?(\d{1,3})\.(\d{1,3})\+?(\..*|-.*)?$`)
+var versionPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^v?(\d{1,3})\.(\d{1,3})\+?(\..*|-.*)?$`) })
 
 // CheckVersion reports whether text is a version of Kubernetes.
 func CheckVersion(text string) error {
@@ -32,7 +33,7 @@ func CheckVersion(text string) error {
 // parseVersion reads "1.33", "v1.33.2" and what clouds make of them, such as
 // "v1.33.2-eks-1" and "1.33+".
 func parseVersion(text string) (version, error) {
-	m := versionPattern.FindStringSubmatch(text)
+	m := versionPattern().FindStringSubmatch(text)
 	if m == nil {
 		return version{}, fmt.Errorf("%q is %w", text, errNoVersion)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -136,7 +137,7 @@ func (c *checker) restarts(allowed ...string) {
 	}
 }
 
-var cronField = regexp.MustCompile(`^[0-9A-Za-z*/,?-]+$`)
+var cronField = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9A-Za-z*/,?-]+$`) })
 
 func (c *checker) schedule() {
 	path := deploy.Path{"spec", "schedule"}
@@ -144,7 +145,7 @@ func (c *checker) schedule() {
 	fields := strings.Fields(text)
 	ok := len(fields) == 5
 	for _, f := range fields {
-		ok = ok && cronField.MatchString(f)
+		ok = ok && cronField().MatchString(f)
 	}
 	if strings.HasPrefix(text, "@") {
 		ok = slices.Contains([]string{"@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"}, text) || strings.HasPrefix(text, "@every ")

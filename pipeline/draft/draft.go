@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/slipway-ci/slipway/pipeline"
 )
@@ -164,11 +165,11 @@ func (l *look) free(name string) string {
 	return id
 }
 
-var unfit = regexp.MustCompile(`[^a-z0-9_]+`)
+var unfit = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[^a-z0-9_]+`) })
 
 // ident makes a stage's id of a name.
 func ident(name string) string {
-	id := strings.Trim(unfit.ReplaceAllString(strings.ToLower(name), "-"), "-_")
+	id := strings.Trim(unfit().ReplaceAllString(strings.ToLower(name), "-"), "-_")
 	id = strings.TrimRight(id[:min(len(id), 40)], "-_")
 	if id == "" || id[0] >= '0' && id[0] <= '9' {
 		id = strings.TrimRight("app-"+id, "-")
@@ -207,8 +208,12 @@ func (b Build) file() string {
 }
 
 var (
-	fromLine = regexp.MustCompile(`(?im)^[ \t]*FROM[ \t]+(?:--platform=\S+[ \t]+)?(\S+)(?:[ \t]+AS[ \t]+(\S+))?`)
-	copyLine = regexp.MustCompile(`(?im)^[ \t]*(?:COPY|ADD)[ \t]+((?:--\S+[ \t]+)*)([^\s\[<]\S*)[ \t]+\S`)
+	fromLine = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?im)^[ \t]*FROM[ \t]+(?:--platform=\S+[ \t]+)?(\S+)(?:[ \t]+AS[ \t]+(\S+))?`)
+	})
+	copyLine = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?im)^[ \t]*(?:COPY|ADD)[ \t]+((?:--\S+[ \t]+)*)([^\s\[<]\S*)[ \t]+\S`)
+	})
 )
 
 // fits reports whether all that the Dockerfile copies first is in dir.
@@ -217,7 +222,7 @@ func (l *look) fits(file, dir string) bool {
 	if err != nil {
 		return true
 	}
-	for _, m := range copyLine.FindAllStringSubmatch(string(text), -1) {
+	for _, m := range copyLine().FindAllStringSubmatch(string(text), -1) {
 		if strings.Contains(m[1], "--from=") || strings.Contains(m[2], "$") || strings.Contains(m[2], "://") {
 			continue
 		}
@@ -237,7 +242,7 @@ func (l *look) bases() {
 			continue
 		}
 		own := map[string]bool{}
-		for _, m := range fromLine.FindAllStringSubmatch(string(text), -1) {
+		for _, m := range fromLine().FindAllStringSubmatch(string(text), -1) {
 			for j := range builds {
 				if name := m[1]; !own[name] && name == builds[j].ID && !l.uses(j, i) && !slices.Contains(builds[i].Bases, name) {
 					builds[i].Bases = append(builds[i].Bases, name)
@@ -301,11 +306,11 @@ func (d *Draft) registry(name string) string {
 	}
 	for _, c := range calls {
 		host, _, ok := strings.Cut(c, "/")
-		if ok && strings.ContainsAny(host, ".:") && plainPath.MatchString(c) {
+		if ok && strings.ContainsAny(host, ".:") && plainPath().MatchString(c) {
 			return path.Dir(c)
 		}
 	}
 	return "localhost:5000/" + name
 }
 
-var plainPath = regexp.MustCompile(`^[a-z0-9.:-]+(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$`)
+var plainPath = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9.:-]+(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$`) })

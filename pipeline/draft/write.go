@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 
 	"github.com/slipway-ci/slipway/pipeline"
@@ -143,7 +144,7 @@ func (d *Draft) build(w *writer, b Build) {
 		}
 	}
 	if slices.Contains(d.pushed(), b.ID) {
-		w.line(`      push: "${{ vars.registry }}/%s"`, underscores.ReplaceAllString(b.ID, "-"))
+		w.line(`      push: "${{ vars.registry }}/%s"`, underscores().ReplaceAllString(b.ID, "-"))
 	}
 }
 
@@ -178,8 +179,8 @@ func image(id string) string {
 }
 
 var (
-	safe        = regexp.MustCompile(`^[A-Za-z./_][A-Za-z0-9./_-]*$`)
-	underscores = regexp.MustCompile(`_+`)
+	safe        = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z./_][A-Za-z0-9./_-]*$`) })
+	underscores = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`_+`) })
 	spoken      = []string{"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 )
 
@@ -195,7 +196,7 @@ func printable(s string) string {
 
 // quoted returns text as YAML has it, with what would be an expression as text.
 func quoted(s string) string {
-	if safe.MatchString(s) && !slices.Contains(spoken, strings.ToLower(s)) && !strings.HasPrefix(s, ".") || s == "." {
+	if safe().MatchString(s) && !slices.Contains(spoken, strings.ToLower(s)) && !strings.HasPrefix(s, ".") || s == "." {
 		return s
 	}
 	return strings.ReplaceAll(strconv.QuoteToASCII(s), "${{", "$${{")

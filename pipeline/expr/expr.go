@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
@@ -113,18 +114,18 @@ func located(src string, at pipeline.Place, code string, issues *cel.Issues) err
 	var list pipeline.ErrorList
 	for _, e := range issues.Errors()[:1] { // CEL's parser reports what follows from the first error, too
 		off, msg := offset(src, e.Location.Line(), e.Location.Column()), readable(e.Message)
-		if m := undeclared.FindStringSubmatch(e.Message); m != nil {
+		if m := undeclared().FindStringSubmatch(e.Message); m != nil {
 			off = word(src, off, m[1])
 			msg = fmt.Sprintf("there is no %s%s", m[1], pipeline.Nearest(m[1], pipeline.Keys(usage)))
 			if cure := habit(m[1], src[off:]); cure != "" {
 				msg = fmt.Sprintf("there is no %s (here it is written %s)", m[1], cure)
 			}
 		}
-		if m := undefined.FindStringSubmatch(e.Message); m != nil {
+		if m := undefined().FindStringSubmatch(e.Message); m != nil {
 			fields := append(pipeline.Keys(versionFields()), pipeline.Keys(pipeline.ImageFields(pipeline.Pushed))...)
 			msg = fmt.Sprintf("there is no field %s%s", m[1], pipeline.Nearest(m[1], fields))
 		}
-		if m := noOverload.FindStringSubmatch(e.Message); m != nil && usage[m[1]] != "" {
+		if m := noOverload().FindStringSubmatch(e.Message); m != nil && usage[m[1]] != "" {
 			msg = fmt.Sprintf("%s is called with %s (want %s)", m[1], m[2], usage[m[1]])
 			start := word(src, off, m[1])
 			if cure := habit(m[1], src[start:]); cure != "" && !strings.HasSuffix(src[:start], ".") {
@@ -142,9 +143,9 @@ func word(src string, off int, name string) int {
 	return max(0, strings.LastIndex(src[:min(len(src), off+len(name))], name))
 }
 
-var undefined = regexp.MustCompile(`undefined field '(\w+)'`)
+var undefined = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`undefined field '(\w+)'`) })
 
-var undeclared = regexp.MustCompile(`undeclared reference to '(\w+)'`)
+var undeclared = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`undeclared reference to '(\w+)'`) })
 
 // readable takes out of a message of CEL's parser what only its authors read.
 func readable(msg string) string {

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"cel.dev/cel-go/cel"
 	celast "cel.dev/cel-go/common/ast"
@@ -49,7 +50,7 @@ func functions() []cel.EnvOption {
 			cel.MemberOverload("map_default", pair(dict), dict, fallback), cel.Overload("default_map", pair(dict), dict, fallback)),
 		cel.Function("semver", cel.Overload("semver_text", []*cel.Type{cel.StringType}, parsed, cel.UnaryBinding(semver))),
 		cel.Function("isSemver", cel.Overload("isSemver_text", []*cel.Type{cel.StringType}, cel.BoolType, cel.UnaryBinding(func(v ref.Val) ref.Val {
-			return types.Bool(semverPattern.MatchString(string(v.(types.String))))
+			return types.Bool(semverPattern().MatchString(string(v.(types.String))))
 		}))),
 		cel.Macros(cel.GlobalMacro("dirs", 1, func(f cel.MacroExprFactory, _ celast.Expr, args []celast.Expr) (celast.Expr, *cel.Error) {
 			return f.NewCall(folderVar, f.NewIdent(folderVar), args[0]), nil
@@ -68,11 +69,13 @@ func versionFields() map[string]pipeline.Type {
 }
 
 // See https://semver.org; a v before it is usual in tags.
-var semverPattern = regexp.MustCompile(`^v?(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})(?:-([0-9A-Za-z.-]+))?(?:\+([0-9A-Za-z.-]+))?$`)
+var semverPattern = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^v?(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})(?:-([0-9A-Za-z.-]+))?(?:\+([0-9A-Za-z.-]+))?$`)
+})
 
 func semver(v ref.Val) ref.Val {
 	text := string(v.(types.String))
-	m := semverPattern.FindStringSubmatch(text)
+	m := semverPattern().FindStringSubmatch(text)
 	if m == nil {
 		return types.NewErr("semver: %q is no version such as v1.2.3 (ask isSemver before)", text)
 	}
@@ -119,4 +122,6 @@ var usage = map[string]string{
 	"substring": "text.substring(from, to)", "size": "value.size()",
 }
 
-var noOverload = regexp.MustCompile(`^found no matching overload for '(\w+)' applied to '(.*)'$`)
+var noOverload = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^found no matching overload for '(\w+)' applied to '(.*)'$`)
+})

@@ -1,6 +1,9 @@
 package expr
 
-import "regexp"
+import (
+	"regexp"
+	"sync"
+)
 
 // habits says how to write here what people know from other CI systems.
 var habits = map[string]string{
@@ -35,12 +38,12 @@ var fields = map[string]string{
 	"github.ref": "git.branch, or git.tag", "github.run_id": "ci.run", "github.workspace": "as nothing: paths start at the folder of the file",
 }
 
-var field = regexp.MustCompile(`^\w+\.\w+`)
+var field = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\w+\.\w+`) })
 
 // habit returns how to write here what name means elsewhere, or "". Text begins
 // with it.
 func habit(name, text string) string {
-	if own := fields[field.FindString(text)]; own != "" {
+	if own := fields[field().FindString(text)]; own != "" {
 		return own
 	}
 	return habits[name]

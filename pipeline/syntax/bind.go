@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
@@ -92,7 +93,7 @@ func entry(n *yaml.Node, name string) (key, value *yaml.Node) {
 // [pipeline.Error] when the file is written in a way that cannot be edited so.
 func (b *Binding) Bind(uid string) ([]byte, error) {
 	written := uid
-	if !plainUID.MatchString(uid) {
+	if !plainUID().MatchString(uid) {
 		written = strconv.QuoteToASCII(uid)
 	}
 	text, ok := b.edited(written)
@@ -104,7 +105,9 @@ func (b *Binding) Bind(uid string) ([]byte, error) {
 }
 
 // plainUID is what YAML surely takes for text: a UUID, most of all.
-var plainUID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+var plainUID = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+})
 
 // edited makes the one change that fits how the environment is written.
 func (b *Binding) edited(uid string) ([]byte, bool) {

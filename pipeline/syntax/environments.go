@@ -192,7 +192,7 @@ func (r *reader) entries(n *yaml.Node, section string, visit func(key, val *yaml
 		return
 	}
 	r.pairs(n, func(key, val *yaml.Node) {
-		if !idName.MatchString(key.Value) {
+		if !idName().MatchString(key.Value) {
 			r.fail(key, "bad-name", "%q cannot be a name in %s (want letters, digits, - and _, beginning with a letter)", key.Value, section)
 			return
 		}

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/slipway-ci/slipway/pipeline"
@@ -24,15 +25,15 @@ var yamlCures = []struct{ part, cure string }{
 }
 
 var (
-	yamlLine    = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?(.*)`)
-	yamlAnchor  = regexp.MustCompile(`unknown anchor '(.*)' referenced`)
-	secondValue = regexp.MustCompile(`: .*?:(?: |$)`)
+	yamlLine    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?(.*)`) })
+	yamlAnchor  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`unknown anchor '(.*)' referenced`) })
+	secondValue = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`: .*?:(?: |$)`) })
 )
 
 // fault makes an error of one of the YAML library, which knows a line at best,
 // and from parsing the one before.
 func (s *source) fault(err error) *pipeline.Error {
-	m := yamlLine.FindStringSubmatch(strings.ReplaceAll(err.Error(), "\n", " "))
+	m := yamlLine().FindStringSubmatch(strings.ReplaceAll(err.Error(), "\n", " "))
 	line, _ := strconv.Atoi(m[1])
 	msg := m[2]
 	if strings.Contains(msg, "did not find expected") {
@@ -53,15 +54,15 @@ func (s *source) fault(err error) *pipeline.Error {
 			line, col, cure = l, c, ` (quote the text with ${{ }}, for { and } are of YAML here: "${{ … }}")`
 		}
 	case strings.Contains(msg, "mapping values"):
-		if at := secondValue.FindStringIndex(text); at != nil {
+		if at := secondValue().FindStringIndex(text); at != nil {
 			col = utf8.RuneCountInString(strings.TrimRight(text[:at[1]], " "))
 		}
 	case strings.Contains(msg, "cannot start any token"):
 		if i := strings.IndexAny(text, "\t@`%"); i >= 0 {
 			col = 1 + utf8.RuneCountInString(text[:i])
 		}
-	case yamlAnchor.MatchString(msg):
-		name := "*" + yamlAnchor.FindStringSubmatch(msg)[1]
+	case yamlAnchor().MatchString(msg):
+		name := "*" + yamlAnchor().FindStringSubmatch(msg)[1]
 		for i, text := range s.lines {
 			if at := strings.Index(text, name); at >= 0 {
 				line, col = i+1, 1+utf8.RuneCountInString(text[:at])

@@ -96,7 +96,7 @@ func (d *decoder) matrixKey(n, key, val *yaml.Node) string {
 // axis decodes one list, written out or as an expression.
 func (d *decoder) axis(key, val *yaml.Node) pipeline.Axis {
 	a := pipeline.Axis{Name: key.Value, Pos: d.pos(key)}
-	if key.Value == pipeline.CellFact || !idName.MatchString(key.Value) {
+	if key.Value == pipeline.CellFact || !idName().MatchString(key.Value) {
 		d.fail(key, "bad-name", "%q cannot name a list of a matrix (want letters, digits, - and _; %s is the name of the cell itself)", key.Value, pipeline.CellFact)
 		return a
 	}
@@ -129,7 +129,7 @@ func (d *decoder) cells(n *yaml.Node, key string) []pipeline.Entry {
 		}
 		e := pipeline.Entry{Pos: d.pos(c), Values: map[string]pipeline.Value{}}
 		d.pairs(c, func(name, val *yaml.Node) {
-			if name.Value == pipeline.CellFact || !idName.MatchString(name.Value) {
+			if name.Value == pipeline.CellFact || !idName().MatchString(name.Value) {
 				d.fail(name, "bad-name", "%q cannot name a value of a matrix (want letters, digits, - and _; %s is the name of the cell itself)", name.Value, pipeline.CellFact)
 				return
 			}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"sync"
 
 	"gopkg.in/yaml.v3"
 
@@ -18,8 +19,10 @@ type registry struct {
 }
 
 var (
-	registryHost = regexp.MustCompile(`^([a-zA-Z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]+)?$`)
-	registryPull = regexp.MustCompile(`^([a-zA-Z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]+)?(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
+	registryHost = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([a-zA-Z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]+)?$`) })
+	registryPull = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^([a-zA-Z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]+)?(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
+	})
 )
 
 // registries decodes how registries are spoken to, by host. What they are must be
@@ -33,7 +36,7 @@ func (r *reader) registries(n *yaml.Node) {
 		return
 	}
 	r.pairs(n, func(key, val *yaml.Node) {
-		if !registryHost.MatchString(key.Value) {
+		if !registryHost().MatchString(key.Value) {
 			r.fail(key, "bad-name", "%q is no host of a registry (want HOST or HOST:PORT, such as localhost:5000)", key.Value)
 			return
 		}
@@ -42,11 +45,11 @@ func (r *reader) registries(n *yaml.Node) {
 		d := &decoder{tree: r.tree, compiler: plain{}, fields: map[string]pipeline.Pos{}}
 		d.decode(val, reflect.ValueOf(&one).Elem(), "", hint{key: "registries"})
 		r.errs = append(r.errs, d.errs...)
-		if one.PullAs != "" && !registryPull.MatchString(one.PullAs) {
+		if one.PullAs != "" && !registryPull().MatchString(one.PullAs) {
 			r.errs.Add(d.fields["pullAs"], "", "bad-name", fmt.Errorf("%q is no name of a registry (want HOST or HOST:PORT, perhaps with a path)", one.PullAs))
 		}
 		for i, mirror := range one.Mirrors {
-			if !registryPull.MatchString(mirror) {
+			if !registryPull().MatchString(mirror) {
 				r.errs.Add(d.fields[fmt.Sprintf("mirrors[%d]", i)], "", "bad-name", fmt.Errorf("%q is no name of a registry (want HOST or HOST:PORT, perhaps with a path)", mirror))
 			}
 		}

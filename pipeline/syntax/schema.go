@@ -63,7 +63,7 @@ func Schema(kinds []pipeline.Kind) ([]byte, error) {
 	root.Schema, root.ID, root.Title = "https://json-schema.org/draft/2020-12/schema", SchemaURL, "slipway pipeline"
 	root.Type = []string{"object"}
 	root.Properties["slipway"] = &schema{Description: root.Properties["slipway"].Description, Const: Version}
-	root.Properties["name"] = &schema{Description: root.Properties["name"].Description, Type: []string{"string", "integer"}, Pattern: pipelineName.String()}
+	root.Properties["name"] = &schema{Description: root.Properties["name"].Description, Type: []string{"string", "integer"}, Pattern: pipelineName().String()}
 	g.sections(root, kinds)
 	g.complete(root)
 	for _, name := range pipeline.Keys(g.defs) {
@@ -101,7 +101,7 @@ func (g *generator) sections(root *schema, kinds []pipeline.Kind) {
 	byName := func(key string, entry *schema, types ...string) {
 		root.Properties[key] = &schema{
 			Description: root.Properties[key].Description, Type: types,
-			PropertyNames: &schema{Pattern: idName.String()}, AdditionalProperties: entry,
+			PropertyNames: &schema{Pattern: idName().String()}, AdditionalProperties: entry,
 		}
 	}
 	g.defs["stage"] = g.stage(kinds)
@@ -147,9 +147,9 @@ func (g *generator) sections(root *schema, kinds []pipeline.Kind) {
 	env.AdditionalProperties = &schema{Ref: "#/$defs/constant"}
 	byName("environments", &schema{Ref: "#/$defs/environment"}, "object", "null")
 	g.defs["registry"] = g.structure(reflect.TypeFor[registry](), "")
-	g.defs["registry"].Properties["pullAs"].Pattern = registryPull.String()
+	g.defs["registry"].Properties["pullAs"].Pattern = registryPull().String()
 	byName("registries", &schema{Ref: "#/$defs/registry"}, "object", "null")
-	root.Properties["registries"].PropertyNames.Pattern = registryHost.String()
+	root.Properties["registries"].PropertyNames.Pattern = registryHost().String()
 	g.plain = false
 }
 
@@ -182,11 +182,11 @@ func (g *generator) stage(kinds []pipeline.Kind) *schema {
 func (g *generator) matrix(doc string) *schema {
 	cells := func(doc string) *schema {
 		return &schema{Description: doc, Type: []string{"array"}, Items: &schema{
-			Type: []string{"object"}, MinProperties: 1, PropertyNames: &schema{Pattern: idName.String()}, AdditionalProperties: g.promised(hint{any: true}),
+			Type: []string{"object"}, MinProperties: 1, PropertyNames: &schema{Pattern: idName().String()}, AdditionalProperties: g.promised(hint{any: true}),
 		}}
 	}
 	return &schema{
-		Description: doc, Type: []string{"object"}, PropertyNames: &schema{Pattern: idName.String()},
+		Description: doc, Type: []string{"object"}, PropertyNames: &schema{Pattern: idName().String()},
 		Properties: map[string]*schema{
 			keyInclude: cells("Further cells, and further values for cells that are there."),
 			keyExclude: cells("Cells to leave out."),

@@ -44,7 +44,7 @@ func (r *reader) stages(n *yaml.Node) []*yaml.Node {
 	r.bodies = map[pipeline.ID]*yaml.Node{}
 	r.pairs(n, func(key, val *yaml.Node) {
 		st := pipeline.Stage{ID: pipeline.ID(key.Value), Pos: r.pos(key)}
-		if !idName.MatchString(key.Value) {
+		if !idName().MatchString(key.Value) {
 			r.fail(key, "bad-name", "%q cannot name a stage (want letters, digits, - and _, beginning with a letter)", key.Value)
 		}
 		st.Outputs = map[string]pipeline.Type{pipeline.StatusOutput: pipeline.String}

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"gopkg.in/yaml.v3"
 
@@ -48,8 +49,8 @@ type release struct {
 }
 
 var (
-	pipelineName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$`)
-	idName       = regexp.MustCompile(`^[A-Za-z_][-A-Za-z0-9_]{0,62}$`)
+	pipelineName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$`) })
+	idName       = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z_][-A-Za-z0-9_]{0,62}$`) })
 )
 
 // Parse reads the file called name, whose text is given. It returns a
@@ -114,7 +115,7 @@ func (r *reader) read() {
 	// Names first: an expression anywhere may mention any var and any stage.
 	var f file
 	if n := parts["name"]; n != nil {
-		if r.out.Name = n.Value; n.Tag == "!!null" || !pipelineName.MatchString(n.Value) {
+		if r.out.Name = n.Value; n.Tag == "!!null" || !pipelineName().MatchString(n.Value) {
 			r.fail(n, "bad-name", "%q cannot name a pipeline (want up to 40 lower-case letters, digits and dashes)", n.Value)
 		}
 	}
