@@ -15,7 +15,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -43,6 +46,9 @@ func Git(ctx context.Context, dir string, env func(string) (string, bool)) func(
 }
 
 func git(ctx context.Context, dir string, env func(string) (string, bool)) (map[string]any, error) {
+	if _, told := env("GIT_DIR"); !told && !inRepository(dir) {
+		return nil, errors.New("not a git repository, nor are the folders above it (git init, or use no git facts)")
+	}
 	run := func(args ...string) (string, error) {
 		out, err := exec.CommandContext(ctx, "git", append([]string{"-C", dir, "--no-optional-locks"}, args...)...).Output()
 		var exit *exec.ExitError
@@ -94,6 +100,31 @@ func git(ctx context.Context, dir string, env func(string) (string, bool)) (map[
 		"sha": f[0], "short": f[1], "branch": branch, "tag": tag, "slug": slug,
 		"describe": describe, "dirty": status != "", "epoch": epoch,
 	}, nil
+}
+
+// inRepository reports whether git could find a repository from dir, as it looks for one
+// itself (gitrepository-layout(5)): so it need not be run where there is none. A bare
+// repository, or the inside of one, has a HEAD.
+func inRepository(dir string) bool {
+	dir, err := filepath.EvalSymlinks(dir) // it looks above where it is, not above what led there
+	if err == nil {
+		dir, err = filepath.Abs(dir)
+	}
+	if err != nil {
+		return true // git will say
+	}
+	for {
+		for _, name := range []string{".git", "HEAD"} {
+			if _, err := os.Lstat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+				return true
+			}
+		}
+		above := filepath.Dir(dir)
+		if above == dir {
+			return false
+		}
+		dir = above
+	}
 }
 
 // CI returns the facts of the CI job that env describes. Outside of CI all

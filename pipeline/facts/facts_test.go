@@ -57,6 +57,42 @@ func TestGit(t *testing.T) {
 	}
 }
 
+// TestGitLooksAbove has git facts in folders whose repository lies elsewhere.
+func TestGitLooksAbove(t *testing.T) {
+	all := t.TempDir()
+	within := func(names ...string) string { return filepath.Join(append([]string{all}, names...)...) }
+	run := func(args ...string) {
+		t.Helper()
+		if out, err := exec.Command("git", append([]string{"-C", all, "-c", "user.name=n", "-c", "user.email=e@example.org"}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+	}
+	run("init", "-q", "repo")
+	run("-C", "repo", "commit", "-q", "--allow-empty", "-m", "first")
+	run("-C", "repo", "worktree", "add", "-q", within("worktree"))
+	for _, dir := range []string{within("repo", "a", "b"), within("outside")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(within("repo", "a"), within("link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{within("repo", "a", "b"), within("worktree"), within("link"), within("link", "b")} {
+		if err := facts.Git(t.Context(), dir, none)(); !known(err) {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+	told := func(name string) (string, bool) { return os.LookupEnv(name) }
+	t.Setenv("GIT_DIR", within("repo", ".git"))
+	if err := facts.Git(t.Context(), within("outside"), told)(); !known(err) {
+		t.Errorf("told where: %v", err)
+	}
+}
+
+// known reports whether there are facts of git, and no error.
+func known(git any) bool { _, ok := git.(map[string]any); return ok }
+
 func TestSlug(t *testing.T) {
 	for in, want := range map[string]string{
 		"main": "main", "Feature/Some_thing": "feature-some-thing", "--x--": "x", "": "",
