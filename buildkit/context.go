@@ -95,6 +95,6 @@ func deepPatterns(patterns []string) []string {
 }
 
 // literal returns the pattern that matches the path and nothing else.
-func literal(path string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
-}
+func literal(path string) string { return escapes.Replace(path) }
+
+var escapes = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)

@@ -62,6 +62,9 @@ func readIgnore(root *os.Root, spec buildkit.Spec) (string, []string, error) {
 // compile makes a matcher, and names the pattern that is at fault.
 func compile(where string, patterns []string) (*patternmatcher.PatternMatcher, error) {
 	for _, p := range patterns {
+		if !strings.ContainsAny(p, `[\!`) {
+			continue // nothing in it can be wrong
+		}
 		one, err := patternmatcher.New([]string{p})
 		if err == nil {
 			_, err = one.MatchesOrParentMatches("a") // a pattern is compiled when it is first used

@@ -127,6 +127,32 @@ func clashes(files map[string]string, name string) bool {
 	return false
 }
 
+// TestBadPatterns has the pattern that is at fault named, before anything is walked; and of
+// random patterns none gets by that fails later.
+func TestBadPatterns(t *testing.T) {
+	for _, p := range []string{"!", "[", "a[", "[z-a]*", `b\`, "![x", "**/[b-a]"} {
+		_, err := compile("include:", []string{"good", p, "*"})
+		if err == nil || !strings.Contains(err.Error(), strconv.Quote(p)) {
+			t.Errorf("%q: got %v", p, err)
+		}
+	}
+	rnd := rand.New(rand.NewPCG(5, 6))
+	signs := []rune(`ab/.*?[]\!^-${}()+|, é`)
+	for range 20000 {
+		text := make([]rune, 1+rnd.IntN(6))
+		for i := range text {
+			text[i] = signs[rnd.IntN(len(signs))]
+		}
+		m, err := compile("", []string{string(text)})
+		if err != nil {
+			continue
+		}
+		if _, err := m.MatchesOrParentMatches("a/b"); err != nil {
+			t.Fatalf("%q: %v", string(text), err)
+		}
+	}
+}
+
 func TestWalkDoesNotEnterWhatIsIgnored(t *testing.T) {
 	for _, spec := range []buildkit.Spec{
 		{Include: []string{"src/**", "*.mod"}},
