@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/util/csaupgrade"
 
@@ -102,11 +103,20 @@ func (it *item) inherit() (*inheritance, error) {
 	return &inheritance{patch, owned, from}, nil
 }
 
-// try returns what applying an item would make of it, inheritance included.
+// try returns what applying an item would make of it, inheritance included, and nothing
+// of one that is not there yet.
 func (c *Cluster) try(ctx context.Context, it *item) (map[string]any, error) {
-	result, err := c.patch(ctx, it, metav1.DryRunAll)
-	if err != nil || it.live == nil {
-		return result, err
+	if it.live == nil {
+		_, err := c.patch(ctx, it, unread, metav1.DryRunAll)
+		return nil, err
+	}
+	answer, err := c.patch(ctx, it, asJSON, metav1.DryRunAll)
+	if err != nil {
+		return nil, err
+	}
+	var result map[string]any
+	if err := utiljson.Unmarshal(answer, &result); err != nil {
+		return nil, err
 	}
 	ours, err := it.inherit()
 	if err != nil || ours == nil {

@@ -15,7 +15,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"golang.org/x/sync/errgroup"
 
@@ -236,35 +235,6 @@ func (c *Cluster) change(ctx context.Context, it *item) (deploy.Change, error) {
 		change.Op = deploy.Unchanged
 	}
 	return change, nil
-}
-
-// patch applies an item server-side, or tries to. Fields of other managers
-// are taken only from those that [Cluster.TakeFrom] names, or where the set forces it.
-func (c *Cluster) patch(ctx context.Context, it *item, dryRun ...string) (map[string]any, error) {
-	ctx, cancel := c.limit(ctx)
-	defer cancel()
-	body := &unstructured.Unstructured{Object: it.object.Body}
-	options := metav1.ApplyOptions{FieldManager: Manager, DryRun: dryRun}
-	result, err := c.of(it).Apply(ctx, it.object.Name(), body, options)
-	if conflict := conflictOf(err); conflict != nil && (it.forced && len(dryRun) > 0 || c.mayTake(it, conflict)) {
-		options.Force = true
-		result, err = c.of(it).Apply(ctx, it.object.Name(), body, options)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return result.Object, nil
-}
-
-// mayTake reports whether the user lets us have all fields of a conflict.
-func (c *Cluster) mayTake(it *item, conflict *deploy.ConflictError) bool {
-	from := c.TakeFrom
-	if tool := it.managed(); tool != nil && it.set.Adopt {
-		from = append(slices.Clone(from), tool.Managers...)
-	}
-	return !slices.ContainsFunc(conflict.Fields, func(f deploy.OwnedField) bool {
-		return !slices.Contains(from, f.Manager) && (it.set == nil || !it.set.Forces(f.Field))
-	})
 }
 
 // managed returns the error of an item that another tool manages and that is to
