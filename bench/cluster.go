@@ -311,7 +311,7 @@ func applies(ctx context.Context, b *Bench) error {
 			return err
 		}
 	}
-	renew := func() error {
+	renew := func(names ...string) error {
 		round++
 		errs := []error{write()}
 		for _, name := range names {
@@ -319,17 +319,18 @@ func applies(ctx context.Context, b *Bench) error {
 		}
 		return errors.Join(errs...)
 	}
-	for i := range cases {
-		cases[i].Reset = renew
+	for i, name := range names {
+		cases[i].Reset = func() error { return renew(name) }
 	}
 	first, err := b.Compare(ctx, "500 objects, create", n, cases...)
 	if err != nil {
 		return err
 	}
-	if err := renew(); err != nil {
+	names = names[:3]
+	cases = cases[:3]
+	if err := renew(names...); err != nil {
 		return err
 	}
-	cases = cases[:3]
 	for i := range cases {
 		cases[i].Reset = nil
 	}

@@ -39,7 +39,7 @@ func layers(ctx context.Context, b *Bench) error {
 		}
 		sizes := make([]int64, len(cases))
 		for i, of := range []string{"ours", "theirs", "buildah"}[:min(3, len(cases))] {
-			cases[i].Most = 2 * time.Minute
+			cases[i].Most = time.Minute
 			cases[i].Check = func() error {
 				var err error
 				sizes[i], err = size(ctx, s.registry, fmt.Sprintf("%s-%d", of, s.round))

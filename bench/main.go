@@ -29,6 +29,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // A Scenario is one piece of work, done by slipway and by others.
@@ -75,6 +76,7 @@ func run(ctx context.Context) error {
 	floor := flag.String("floor", "bin/floor", "folder of what does only what cannot be left out (bench/floor)")
 	results := flag.String("results", "bench/results", "folder that results are written to")
 	runs := flag.Int("runs", 10, "how often each case runs, where one is short")
+	within := flag.Duration("within", 55*time.Minute, "how long all may take: when two thirds have gone by, slow cases run less often")
 	gate := flag.Bool("gate", false, "small forms, which fail when costs grow faster than the work")
 	flag.Parse()
 	dir, err := os.MkdirTemp("", "slipway-bench-")
@@ -82,7 +84,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &Bench{Runs: *runs, Gate: *gate, Log: os.Stderr}
+	b := &Bench{Runs: *runs, Gate: *gate, Log: os.Stderr, Hurry: time.Now().Add(*within * 2 / 3)}
 	for path, to := range map[string]*string{*slipway: &b.Slipway, *peers: &b.Peers, *floor: &b.Floor} {
 		if *to, err = filepath.Abs(path); err != nil {
 			return err
