@@ -160,14 +160,14 @@ func (c *Cluster) applyOne(ctx context.Context, p pending, say func(pending, str
 			return c.rejected(ctx, p.item, "apply", err)
 		}
 	}
-	_, err := c.patch(ctx, p.item, unread)
+	err := c.patch(ctx, p.item)
 	for try := 0; err != nil && try < 20 && (p.newKind() && apierrors.IsNotFound(err) || p.change.Op == deploy.Replace && immutable(p.item, err)); try++ {
 		// A definition can be established a moment before its objects are served,
 		// and what is deleted can be there for a moment.
 		if err := pause(ctx, 500*time.Millisecond); err != nil {
 			return err
 		}
-		_, err = c.patch(ctx, p.item, unread)
+		err = c.patch(ctx, p.item)
 	}
 	if err != nil {
 		return c.rejected(ctx, p.item, "apply", err)

@@ -264,3 +264,23 @@ func TestTakeOverMeanwhile(t *testing.T) {
 		})
 	}
 }
+
+// TestAnswersAreObjects has something between us and the API server answer for it: what it
+// says was not written, whatever its code.
+func TestAnswersAreObjects(t *testing.T) {
+	f := newFake(t)
+	c, set := f.cluster(t), littleSet(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: conf}, data: {k: v}}")
+	planned, err := c.Diff(t.Context(), set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.refuse = func(method, path, _ string) (int, map[string]any) {
+		if method == http.MethodPatch && strings.HasSuffix(path, "/conf") {
+			return http.StatusOK, map[string]any{"please": "sign in"}
+		}
+		return 0, nil
+	}
+	if err := c.Apply(t.Context(), set, planned, nil); err == nil || !strings.Contains(err.Error(), "conf") {
+		t.Errorf("got %v", err)
+	}
+}

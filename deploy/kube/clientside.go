@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
-	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/util/csaupgrade"
 
@@ -107,15 +106,10 @@ func (it *item) inherit() (*inheritance, error) {
 // of one that is not there yet.
 func (c *Cluster) try(ctx context.Context, it *item) (map[string]any, error) {
 	if it.live == nil {
-		_, err := c.patch(ctx, it, unread, metav1.DryRunAll)
-		return nil, err
+		return nil, c.patch(ctx, it, metav1.DryRunAll)
 	}
-	answer, err := c.patch(ctx, it, asJSON, metav1.DryRunAll)
+	result, err := c.tried(ctx, it)
 	if err != nil {
-		return nil, err
-	}
-	var result map[string]any
-	if err := utiljson.Unmarshal(answer, &result); err != nil {
 		return nil, err
 	}
 	ours, err := it.inherit()

@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -39,11 +40,12 @@ func (c *Cluster) limit(ctx context.Context) (context.Context, context.CancelFun
 
 // connection is what the first use of a Cluster makes.
 type connection struct {
-	config  *rest.Config
-	dynamic dynamic.Interface
-	raw     *rest.RESTClient
-	server  string // URL, without credentials
-	kinds   *kinds
+	config   *rest.Config
+	dynamic  dynamic.Interface
+	metadata metadata.Interface
+	raw      *rest.RESTClient
+	server   string // URL, without credentials
+	kinds    *kinds
 }
 
 func (c *Cluster) connected(ctx context.Context) (*connection, error) {
@@ -75,6 +77,10 @@ func (c *Cluster) open() (*connection, error) {
 	}
 	conn := &connection{config: config, server: shown(config.Host)}
 	conn.dynamic, err = dynamic.NewForConfigAndClient(config, client)
+	if err != nil {
+		return nil, &deploy.ClusterError{Server: conn.server, Doing: "read kubeconfig", Err: err}
+	}
+	conn.metadata, err = metadata.NewForConfigAndClient(config, client)
 	if err != nil {
 		return nil, &deploy.ClusterError{Server: conn.server, Doing: "read kubeconfig", Err: err}
 	}

@@ -83,7 +83,7 @@ func (c *Cluster) settleIn(ctx context.Context, set deploy.Set, planned []deploy
 	if err == nil || !apierrors.IsNotFound(err) { // it is there by now, or we may not know
 		return nil
 	}
-	if _, err := c.patch(ctx, it, unread); err != nil {
+	if err := c.patch(ctx, it); err != nil {
 		return c.rejected(ctx, it, "apply", err)
 	}
 	say(it.object.String(), "created")

@@ -2,58 +2,55 @@ package kube
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
-	"strconv"
 
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/util/apply"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/slipway-ci/slipway/deploy"
 )
 
-// Forms of an answer (https://kubernetes.io/docs/reference/using-api/api-concepts/#alternate-representations-of-resources).
-const (
-	asJSON = "application/json"
-	unread = "application/vnd.kubernetes.protobuf, application/json" // what costs the server least: JSON where a kind has nothing else
-)
-
-// patch applies an item server-side, or tries to, and returns the answer in a form, as it
-// came. Fields of other managers are taken only from those that [Cluster.TakeFrom] names,
-// or where the set forces it.
-func (c *Cluster) patch(ctx context.Context, it *item, form string, dryRun ...string) ([]byte, error) {
-	ctx, cancel := c.limit(ctx)
-	defer cancel()
-	request, err := c.application(it, form, false, dryRun)
+// patch applies an item server-side, or tries to. Of the answer nobody reads more than that
+// it is one, so only the object's metadata is asked for, in the form that costs the server
+// least (https://kubernetes.io/docs/reference/using-api/api-concepts/#alternate-representations-of-resources).
+func (c *Cluster) patch(ctx context.Context, it *item, dryRun ...string) error {
+	body, err := json.Marshal(it.object.Body)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	answer := request.Do(ctx)
-	if conflict := conflictOf(answer.Error()); conflict != nil && (it.forced && len(dryRun) > 0 || c.mayTake(it, conflict)) {
-		if request, err = c.application(it, form, true, dryRun); err != nil {
-			return nil, err
-		}
-		answer = request.Do(ctx)
-	}
-	if err := answer.Error(); err != nil { // in the server's words, which Raw would not give
-		return nil, err
-	}
-	return answer.Raw()
+	return c.insist(ctx, it, len(dryRun) > 0, func(ctx context.Context, force bool) error {
+		options := metav1.PatchOptions{FieldManager: Manager, DryRun: dryRun, Force: &force}
+		_, err := c.conn.metadata.Resource(it.kind.resource).Namespace(it.object.Namespace()).Patch(ctx, it.object.Name(), types.ApplyYAMLPatchType, body, options)
+		return err
+	})
 }
 
-// application returns the request that applies an item.
-func (c *Cluster) application(it *item, form string, force bool, dryRun []string) (*rest.Request, error) {
-	request, err := apply.NewRequest(c.conn.raw, it.object.Body)
-	if err != nil {
-		return nil, err
+// tried returns what applying an item would make of it.
+func (c *Cluster) tried(ctx context.Context, it *item) (made map[string]any, err error) {
+	err = c.insist(ctx, it, true, func(ctx context.Context, force bool) error {
+		options := metav1.ApplyOptions{FieldManager: Manager, DryRun: []string{metav1.DryRunAll}, Force: force}
+		answer, err := c.of(it).Apply(ctx, it.object.Name(), &unstructured.Unstructured{Object: it.object.Body}, options)
+		if err == nil {
+			made = answer.Object
+		}
+		return err
+	})
+	return made, err
+}
+
+// insist calls apply, and with force once more where fields belong to others and may be
+// taken: from those that [Cluster.TakeFrom] names, where the set forces it, and in a dry
+// run that only tells.
+func (c *Cluster) insist(ctx context.Context, it *item, dry bool, apply func(ctx context.Context, force bool) error) error {
+	ctx, cancel := c.limit(ctx)
+	defer cancel()
+	err := apply(ctx, false)
+	if conflict := conflictOf(err); conflict != nil && (it.forced && dry || c.mayTake(it, conflict)) {
+		err = apply(ctx, true)
 	}
-	at := it.kind.resource
-	request.AbsPath(groupPath(at.Group), at.Version).
-		NamespaceIfScoped(it.object.Namespace(), it.object.Namespace() != "").Resource(at.Resource).Name(it.object.Name()).
-		SetHeader("Accept", form).Param("fieldManager", Manager).Param("force", strconv.FormatBool(force))
-	for _, what := range dryRun {
-		request.Param("dryRun", what)
-	}
-	return request, nil
+	return err
 }
 
 // mayTake reports whether the user lets us have all fields of a conflict.

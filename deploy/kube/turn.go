@@ -136,7 +136,7 @@ func (t *Turn) shrink(ctx context.Context) error {
 	if sameLists(inventory.object.Body, inventory.live) {
 		return nil
 	}
-	_, err = c.patch(ctx, inventory, unread)
+	err = c.patch(ctx, inventory)
 	if err != nil {
 		return c.rejected(ctx, inventory, "apply", err)
 	}
