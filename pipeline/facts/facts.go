@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,7 +32,7 @@ import (
 // Git returns a function that gives the facts of the commit checked out in dir,
 // or an error where there are none. Of a tree that was taken out of its repository
 // they are those that were saved with it, in the file [Saved]. Git is run when it is
-// first called, once.
+// first called, once, if there may be a repository.
 func Git(ctx context.Context, dir string, env func(string) (string, bool)) func() any {
 	return sync.OnceValue(func() any {
 		m, err := git(ctx, dir, env)
@@ -102,13 +103,17 @@ func git(ctx context.Context, dir string, env func(string) (string, bool)) (map[
 	}, nil
 }
 
-// inRepository reports whether git could find a repository from dir, as it looks for one
-// itself (gitrepository-layout(5)): so it need not be run where there is none. A bare
-// repository, or the inside of one, has a HEAD.
+// inRepository reports whether git may find a repository from dir. It looks where git does,
+// in dir and each folder above it (git(1), GIT_CEILING_DIRECTORIES), and says yes where it
+// is in doubt: git need not be run where there is none. A bare repository, or the
+// inside of one, has a HEAD.
 func inRepository(dir string) bool {
-	dir, err := filepath.EvalSymlinks(dir) // it looks above where it is, not above what led there
+	if runtime.GOOS == "windows" {
+		return true // folders can be others there than their paths say
+	}
+	dir, err := filepath.Abs(dir)
 	if err == nil {
-		dir, err = filepath.Abs(dir)
+		dir, err = filepath.EvalSymlinks(dir) // it looks above where it is, not above what led there
 	}
 	if err != nil {
 		return true // git will say
