@@ -65,7 +65,11 @@ func compile(where string, patterns []string) (*patternmatcher.PatternMatcher, e
 		if !strings.ContainsAny(p, `[\!`) {
 			continue // nothing in it can be wrong
 		}
-		one, err := patternmatcher.New([]string{p})
+		alone := []string{p}
+		if strings.HasPrefix(p, "!") {
+			alone = []string{"**", p} // it counts where something matched
+		}
+		one, err := patternmatcher.New(alone)
 		if err == nil {
 			_, err = one.MatchesOrParentMatches("a") // a pattern is compiled when it is first used
 		}

@@ -130,7 +130,7 @@ func clashes(files map[string]string, name string) bool {
 // TestBadPatterns has the pattern that is at fault named, before anything is walked; and of
 // random patterns none gets by that fails later.
 func TestBadPatterns(t *testing.T) {
-	for _, p := range []string{"!", "[", "a[", "[z-a]*", `b\`, "![x", "**/[b-a]"} {
+	for _, p := range []string{"!", "[", "a[", "[z-a]*", `b\`, "![x", `!\y`, `![\y]`, "**/[b-a]"} {
 		_, err := compile("include:", []string{"good", p, "*"})
 		if err == nil || !strings.Contains(err.Error(), strconv.Quote(p)) {
 			t.Errorf("%q: got %v", p, err)
@@ -143,12 +143,14 @@ func TestBadPatterns(t *testing.T) {
 		for i := range text {
 			text[i] = signs[rnd.IntN(len(signs))]
 		}
-		m, err := compile("", []string{string(text)})
-		if err != nil {
-			continue
-		}
-		if _, err := m.MatchesOrParentMatches("a/b"); err != nil {
-			t.Fatalf("%q: %v", string(text), err)
+		for _, before := range [][]string{nil, {"**"}} { // an exception counts where something matched
+			m, err := compile("", append(before, string(text)))
+			if err != nil {
+				continue
+			}
+			if _, err := m.MatchesOrParentMatches("a/b"); err != nil {
+				t.Fatalf("%q: %v", string(text), err)
+			}
 		}
 	}
 }
