@@ -331,8 +331,11 @@ func applies(ctx context.Context, b *Bench) error {
 	if err := renew(names...); err != nil {
 		return err
 	}
-	for i := range cases {
+	for i, c := range cases {
 		cases[i].Reset = nil
+		if err := b.do(ctx, b.Dir, append([]string{"env"}, append(c.Env, c.Args...)...)...); err != nil {
+			return err
+		}
 	}
 	same, err := b.Compare(ctx, "500 objects, unchanged", n, cases...)
 	if err != nil {

@@ -76,7 +76,7 @@ func run(ctx context.Context) error {
 	floor := flag.String("floor", "bin/floor", "folder of what does only what cannot be left out (bench/floor)")
 	results := flag.String("results", "bench/results", "folder that results are written to")
 	runs := flag.Int("runs", 10, "how often each case runs, where one is short")
-	within := flag.Duration("within", 55*time.Minute, "how long all may take: when two thirds have gone by, slow cases run less often")
+	within := flag.Duration("within", 55*time.Minute, "aim for the time of all: after two thirds of it, slow cases run less often")
 	gate := flag.Bool("gate", false, "small forms, which fail when costs grow faster than the work")
 	flag.Parse()
 	dir, err := os.MkdirTemp("", "slipway-bench-")

@@ -23,7 +23,7 @@ type Bench struct {
 	Gate    bool   // the small form is wanted
 	Log     io.Writer
 	Report  *Report
-	Hurry   time.Time // from when on a case runs less often
+	Hurry   time.Time // after this moment slow cases run less often; zero: never
 
 	daemons []*Daemon
 	last    []func() // to be called in the end
@@ -59,7 +59,10 @@ func (b *Bench) Compare(ctx context.Context, work string, size int, cases ...Cas
 	all := make([]*Series, len(cases))
 	runs := make([]int, len(cases))
 	groups := make([]*group, len(cases))
-	most := 0
+	most, part := 0, 1
+	if !b.Hurry.IsZero() && time.Now().After(b.Hurry) {
+		part = 4
+	}
 	for i, c := range cases {
 		all[i] = &Series{Work: work, Size: size, Case: c.Name}
 		groups[i] = b.group()
@@ -68,10 +71,7 @@ func (b *Bench) Compare(ctx context.Context, work string, size int, cases ...Cas
 		if err != nil {
 			return nil, fmt.Errorf("%s, %s: %w", work, c.Name, err)
 		}
-		limit := cmp.Or(c.Most, 40*time.Second)
-		if !b.Hurry.IsZero() && time.Now().After(b.Hurry) {
-			limit /= 4
-		}
+		limit := cmp.Or(c.Most, 40*time.Second) / time.Duration(part)
 		runs[i] = min(b.Runs, int(limit/max(first.Wall, time.Millisecond)))
 		if c.Cold || runs[i] == 0 {
 			runs[i] = max(0, runs[i]-1)
