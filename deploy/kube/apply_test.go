@@ -179,6 +179,39 @@ func TestTakesFieldsOnlyFromThoseNamed(t *testing.T) {
 	}
 }
 
+// TestAwaits has a pod refused in a dry run because its service account is not there: that
+// says nothing where the account is to be made before it, and is an error where it is not.
+func TestAwaits(t *testing.T) {
+	const pod = "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {serviceAccountName: a, containers: [{name: a, image: a}]}}"
+	f := newFake(t)
+	f.refuse = func(method, path, query string) (int, map[string]any) {
+		if method == http.MethodPatch && strings.Contains(path, "pods") && strings.Contains(query, "dryRun") {
+			return http.StatusForbidden, status("Forbidden", `pods "p" is forbidden: error looking up service account shop/a: serviceaccount "a" not found`)
+		}
+		return 0, nil
+	}
+	const account = "{apiVersion: v1, kind: ServiceAccount, metadata: {name: a}}"
+	const before = "{apiVersion: v1, kind: ConfigMap, metadata: {name: conf}}"
+	c, first := f.cluster(t), littleSet(t, before)
+	planned, err := c.Diff(t.Context(), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Apply(t.Context(), first, planned, nil); err != nil {
+		t.Fatal(err)
+	}
+	planned, err = c.Diff(t.Context(), littleSet(t, before+"\n---\n"+pod+"\n---\n"+account))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := planned[len(planned)-1]; last.Op != deploy.Create || !strings.HasPrefix(last.Diff, "could not check: ") {
+		t.Errorf("with the account: got %s %s, %q", last.Op, last.Object, last.Diff)
+	}
+	if _, err := c.Diff(t.Context(), littleSet(t, before+"\n---\n"+pod)); err == nil || !strings.Contains(err.Error(), "not found") {
+		t.Errorf("without it: got %v", err)
+	}
+}
+
 func TestAskedToStop(t *testing.T) {
 	f := newFake(t)
 	ctx, cancel := context.WithCancelCause(t.Context())

@@ -38,6 +38,7 @@ func resources() map[string][]map[string]any {
 			{"name": "secrets", "kind": "Secret", "namespaced": true},
 			{"name": "services", "kind": "Service", "namespaced": true},
 			{"name": "pods", "kind": "Pod", "namespaced": true},
+			{"name": "serviceaccounts", "kind": "ServiceAccount", "namespaced": true},
 		},
 		"/apis/apps/v1": {
 			{"name": "deployments", "kind": "Deployment", "namespaced": true},
