@@ -115,8 +115,8 @@ func (c *scene) green(t *timekeeper) bool {
 
 // steady reports whether the ready pods have been so for long enough to be
 // believed. A container without a readiness probe is ready the moment it
-// starts, and one that has died before is on probation: without this a program
-// that exits after half a second would be called proven.
+// starts, and one that has died before is on probation, the longer the more often it has:
+// without this a program that exits after half a second would be called proven.
 func (c *scene) steady(t *timekeeper) bool {
 	steady := true
 	for _, pod := range c.ready() {
@@ -128,7 +128,7 @@ func (c *scene) steady(t *timekeeper) bool {
 			settle := time.Duration(0)
 			switch {
 			case v.status.RestartCount > 0:
-				settle = recoveredFor
+				settle = min(longAgo, recoveredFor*time.Duration(v.status.RestartCount)) // a busy kubelet tells of one life after the other
 			case v.spec.ReadinessProbe == nil:
 				settle = startedFor
 			}

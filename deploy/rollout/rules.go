@@ -41,7 +41,7 @@ const (
 	blockedFor    = 10 * time.Second // the controller may yet replace it
 	claimFor      = 30 * time.Second // a volume is being made
 	startedFor    = 5 * time.Second  // no probe says that what has started stays, and a busy kubelet tells late that it ended
-	recoveredFor  = 10 * time.Second // it died before
+	recoveredFor  = 10 * time.Second // it died before; for each time
 	longAgo       = time.Minute      // a start so far back that clocks need not agree
 	lifeOfLoop    = 10 * time.Minute // kubelets forget a crash after this long
 	deadlineWords = 300              // bytes of an event's message in a cause that is a guess

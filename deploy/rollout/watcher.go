@@ -39,7 +39,8 @@ const (
 // Workloads are judged by their pods of the current revision, counted against
 // spec.replicas as the API server holds it. Beyond that no ready pod of an
 // earlier revision may be left, except below a StatefulSet's partition, and a
-// container that no readiness probe vouches for must stay up for five seconds.
+// container that no readiness probe vouches for must stay up for five seconds, one
+// that has died for ten seconds for each time that it did, up to a minute.
 //
 // After the first failure the others have Linger to show a cause of their own;
 // what is then still on its way gets the code [deploy.Waiting].
