@@ -121,6 +121,7 @@ func (b *Bench) cost(ctx context.Context, c Case, g *group) (Cost, error) {
 		defer out.Close()
 		cmd.Stdout = out
 	}
+	calm()
 	all := []*group{g}
 	var before time.Duration
 	for _, d := range c.Daemons {

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -209,7 +209,15 @@ func markdown(reports []Report) string {
 			fmt.Fprintf(&b, "\n%s: %s\n", r.ID, n)
 		}
 	}
-	when := slices.MaxFunc(reports, func(a, b Report) int { return cmp.Compare(a.Machine.Time.Unix(), b.Machine.Time.Unix()) })
-	fmt.Fprintf(&b, "\nMeasured %s on %d cores of %s. ± is what the middle half of the runs differs by.\n", when.Machine.Time.Format(time.DateOnly), when.Machine.Cores, when.Machine.CPU)
+	b.WriteString("\n± is what the middle half of the runs differs by.")
+	on := map[string][]string{} // where and when, in words: what was measured there
+	for _, r := range reports {
+		where := fmt.Sprintf("%s on %d cores of %s", r.Machine.Time.Format(time.DateOnly), r.Machine.Cores, r.Machine.CPU)
+		on[where] = append(on[where], r.ID)
+	}
+	for _, where := range slices.Sorted(maps.Keys(on)) {
+		fmt.Fprintf(&b, " Measured %s: %s.", where, strings.Join(on[where], ", "))
+	}
+	b.WriteString("\n")
 	return b.String()
 }

@@ -141,7 +141,7 @@ func TestImports(t *testing.T) {
 }
 
 // TestPatternsWait looks for regular expressions that every start would compile: all of
-// ours together were an eighth of what a start costs, and a command needs a few of them.
+// ours together were a seventh of what a start costs, and a command needs a few of them.
 func TestPatternsWait(t *testing.T) {
 	eachSource(t, func(name string, f *ast.File) {
 		if strings.HasPrefix(name, "bench/") || strings.HasPrefix(name, "cmd/release/") {
