@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"time"
@@ -8,16 +9,21 @@ import (
 
 // calm waits until the machine has next to nothing to do, so that nobody pays for what the
 // daemons of others still do when these have ended: for three seconds at most.
-func calm() {
+func calm(ctx context.Context) error {
 	const look = 50 * time.Millisecond
 	for last, end := busy(), time.Now().Add(3*time.Second); time.Now().Before(end); {
-		time.Sleep(look)
+		select {
+		case <-time.After(look):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 		now := busy()
 		if now-last <= 1 {
-			return
+			return nil
 		}
 		last = now
 	}
+	return nil
 }
 
 // busy returns for how many hundredths of a second the processors have worked, since the

@@ -121,7 +121,9 @@ func (b *Bench) cost(ctx context.Context, c Case, g *group) (Cost, error) {
 		defer out.Close()
 		cmd.Stdout = out
 	}
-	calm()
+	if err := calm(ctx); err != nil {
+		return Cost{}, err
+	}
 	all := []*group{g}
 	var before time.Duration
 	for _, d := range c.Daemons {
