@@ -20,17 +20,16 @@ func (c *Cluster) patch(ctx context.Context, it *item, dryRun ...string) error {
 	if err != nil {
 		return err
 	}
-	return c.insist(ctx, it, len(dryRun) > 0, func(ctx context.Context, force bool) error {
-		options := metav1.PatchOptions{FieldManager: Manager, DryRun: dryRun, Force: &force}
-		_, err := c.conn.metadata.Resource(it.kind.resource).Namespace(it.object.Namespace()).Patch(ctx, it.object.Name(), types.ApplyYAMLPatchType, body, options)
+	return c.insist(ctx, it, dryRun, func(ctx context.Context, options metav1.ApplyOptions) error {
+		at := c.conn.metadata.Resource(it.kind.resource).Namespace(it.object.Namespace())
+		_, err := at.Patch(ctx, it.object.Name(), types.ApplyYAMLPatchType, body, options.ToPatchOptions())
 		return err
 	})
 }
 
 // tried returns what applying an item would make of it.
 func (c *Cluster) tried(ctx context.Context, it *item) (made map[string]any, err error) {
-	err = c.insist(ctx, it, true, func(ctx context.Context, force bool) error {
-		options := metav1.ApplyOptions{FieldManager: Manager, DryRun: []string{metav1.DryRunAll}, Force: force}
+	err = c.insist(ctx, it, []string{metav1.DryRunAll}, func(ctx context.Context, options metav1.ApplyOptions) error {
 		answer, err := c.of(it).Apply(ctx, it.object.Name(), &unstructured.Unstructured{Object: it.object.Body}, options)
 		if err == nil {
 			made = answer.Object
@@ -43,12 +42,14 @@ func (c *Cluster) tried(ctx context.Context, it *item) (made map[string]any, err
 // insist calls apply, and with force once more where fields belong to others and may be
 // taken: from those that [Cluster.TakeFrom] names, where the set forces it, and in a dry
 // run that only tells.
-func (c *Cluster) insist(ctx context.Context, it *item, dry bool, apply func(ctx context.Context, force bool) error) error {
+func (c *Cluster) insist(ctx context.Context, it *item, dryRun []string, apply func(context.Context, metav1.ApplyOptions) error) error {
 	ctx, cancel := c.limit(ctx)
 	defer cancel()
-	err := apply(ctx, false)
-	if conflict := conflictOf(err); conflict != nil && (it.forced && dry || c.mayTake(it, conflict)) {
-		err = apply(ctx, true)
+	options := metav1.ApplyOptions{FieldManager: Manager, DryRun: dryRun}
+	err := apply(ctx, options)
+	if conflict := conflictOf(err); conflict != nil && (it.forced && len(dryRun) > 0 || c.mayTake(it, conflict)) {
+		options.Force = true
+		err = apply(ctx, options)
 	}
 	return err
 }
