@@ -62,8 +62,17 @@ type Sink func(Event)
 
 // An Env is what a running Action may touch.
 type Env struct {
-	Scope Scope // its Steps grow while the run goes on
-	Sink  Sink  // nil discards
+	Scope Scope  // its Steps grow while the run goes on
+	Sink  Sink   // nil discards
+	Turn  func() // ends the turn of the step; nil: it has none
+}
+
+// EndTurn lets another step have its turn. A step whose [Action] takes turns begins when it
+// has one, and keeps it until it calls EndTurn or ends; further attempts wait for none.
+func (e *Env) EndTurn() {
+	if e.Turn != nil {
+		e.Turn()
+	}
 }
 
 // Keep makes an output of the step known, and says so.

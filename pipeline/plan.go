@@ -74,6 +74,7 @@ type Action struct {
 	Notes   []string         `json:"notes,omitempty"`   // why, one line each
 	Lazy    bool             `json:"-"`                 // Do is needed only by those who need its outputs
 	Builds  bool             `json:"-"`                 // Do needs a builder
+	Turn    bool             `json:"-"`                 // Do begins with what only some may do at a time, and calls [Env.EndTurn]
 	From    string           `json:"from,omitempty"`    // the release that the outputs are taken from
 	Skip    string           `json:"skip,omitempty"`    // why the step does not run after all
 	Served  bool             `json:"-"`                 // of a lazy Do: what the stage is there for is done already

@@ -136,7 +136,7 @@ func (b *Build) Plan(ctx context.Context, sc pipeline.Scope) (pipeline.Action, e
 		if err := p.why(ctx, sc, &act); err != nil {
 			return act, err
 		}
-		act.Effects, act.Builds = append(act.Effects, b.effect(p.spec)), true
+		act.Effects, act.Builds, act.Turn = append(act.Effects, b.effect(p.spec)), true, true
 	}
 	p.promise(sc.Step, &act)
 	if p.goal != nil {

@@ -46,6 +46,7 @@ func (p *product) do(ctx context.Context, env *pipeline.Env) error {
 		if img, err = p.build(ctx, env); err != nil {
 			return err
 		}
+		env.EndTurn() // a push waits for a registry, and no build for that
 	}
 	if p.goal != nil {
 		at, err := p.goal.bring(ctx, env, p.tools, img)

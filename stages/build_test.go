@@ -51,6 +51,29 @@ func TestWhy(t *testing.T) {
 	}
 }
 
+// TestTurn has a build give its turn away before it pushes, and one that is left out have none.
+func TestTurn(t *testing.T) {
+	f := newFixture(t, builds("      context: web\n      push: r.example/web\n"))
+	plan := f.plan()
+	step := plan.Steps[0]
+	env := &pipeline.Env{Scope: plan.Scope, Turn: func() { f.world.Log = append(f.world.Log, "turn") }}
+	env.Scope.Step = step.ID
+	if err := step.Do(t.Context(), env); err != nil {
+		t.Fatal(err)
+	}
+	var did []string
+	for _, line := range f.world.Log {
+		verb, _, _ := strings.Cut(line, " ")
+		did = append(did, verb)
+	}
+	if got := strings.Join(did, " "); !step.Turn || got != "build turn push" {
+		t.Errorf("takes turns: %t; did %q", step.Turn, got)
+	}
+	if step := f.plan().Steps[0]; step.Turn {
+		t.Error("a build that is left out takes a turn")
+	}
+}
+
 func TestReuse(t *testing.T) {
 	body := func(reuse string) string {
 		return builds("      context: web\n      reuse: " + reuse + "\n      push: r.example/pr\n")

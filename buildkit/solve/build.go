@@ -38,11 +38,6 @@ const frontend = "dockerfile.v0"
 // is to blame, with a *buildkit.RegistryError inside when a registry is; it is
 // ctx's cause when ctx ended.
 func (b *Builder) Build(ctx context.Context, spec buildkit.Spec, watch func(buildkit.Progress)) (buildkit.Image, error) {
-	end, err := b.turn(ctx)
-	if err != nil {
-		return buildkit.Image{}, err
-	}
-	defer end()
 	src, err := readSources(ctx, spec, b.Known)
 	if err != nil {
 		return buildkit.Image{}, err

@@ -43,13 +43,6 @@ type Builder struct {
 	// more before they are sent. Nil means nothing.
 	Known Digests
 
-	// AtOnce is how many images are built at once; others wait for their turn. Each
-	// takes a megabyte and some goroutines, and time from those that run. Zero means
-	// no limit, for a builder that limits itself.
-	AtOnce int
-
-	begin  sync.Once
-	turns  chan struct{}
 	mu     sync.Mutex
 	conn   *client.Client
 	first  chan net.Conn // holds the connection that was dialled ahead, until gRPC takes it
@@ -57,20 +50,6 @@ type Builder struct {
 	others *fleetStore // of a Fleet that it belongs to; nil: it stands alone
 
 	attested map[string][]buildkit.Statement // by digest of the image
-}
-
-// turn waits until an image may be built, and returns what ends that.
-func (b *Builder) turn(ctx context.Context) (end func(), err error) {
-	if b.AtOnce <= 0 {
-		return func() {}, nil
-	}
-	b.begin.Do(func() { b.turns = make(chan struct{}, b.AtOnce) })
-	select {
-	case b.turns <- struct{}{}:
-		return func() { <-b.turns }, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
 }
 
 // client returns the one client. It dials before gRPC does: gRPC would give up

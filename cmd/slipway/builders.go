@@ -104,7 +104,7 @@ func (a *app) addBuilders(w *world) {
 		return
 	case len(members) == 0:
 		own := newSolver(w.state, a.flags.isolated, a.flags.plainHTTP, a.patience, a.waiting, a.log())
-		b := &solve.Builder{Dial: own.Dial, Env: a.env, Patience: a.patience, AtOnce: 8 * runtime.GOMAXPROCS(0)}
+		b := &solve.Builder{Dial: own.Dial, Env: a.env, Patience: a.patience}
 		if !a.flags.isolated { // else there is no next time
 			b.Sent = filepath.Join(w.state, "sent") // goes wherever the solver's state goes
 		}
@@ -117,6 +117,15 @@ func (a *app) addBuilders(w *world) {
 		w.builder = &solve.Fleet{Members: members}
 	}
 	w.members, w.close = members, []func() error{w.builder.Close}
+}
+
+// turns is how many images a run builds at once. Each takes a megabyte and some goroutines,
+// and time from the others. Zero is no limit: builders elsewhere limit themselves.
+func (w *world) turns() int {
+	if w.own == nil {
+		return 0
+	}
+	return 8 * runtime.GOMAXPROCS(0)
 }
 
 // know takes over what the pipeline file says of registries, beside the flag.

@@ -72,7 +72,7 @@ func (a *app) runPlan(ctx context.Context, make func(context.Context, *world) (*
 		a.warnFull(pipeline.Event{Type: pipeline.EventWarning, Text: err.Error()})
 	}
 	defer rec.close()
-	runner := engine.Runner{Parallel: a.flags.parallel, Sink: report.Mask(report.Tee(rec.sink, ui, a.warnFull, traced.Sink), a.secrets...)}
+	runner := engine.Runner{Parallel: a.flags.parallel, Turns: w.turns(), Sink: report.Mask(report.Tee(rec.sink, ui, a.warnFull, traced.Sink), a.secrets...)}
 	res, err := runner.Run(ctx, plan)
 	if told := traced.End(ctx); told != nil {
 		fmt.Fprintf(a.mask(a.stderr), "warning: the trace of this run is not complete: %v\n", told)

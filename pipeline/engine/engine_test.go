@@ -82,6 +82,81 @@ func TestParallel(t *testing.T) {
 	})
 }
 
+// TestTurns has four steps of which two may be at work for a second each, before they wait
+// for somebody else for an hour. The time before a turn is nobody's: no timeout runs.
+func TestTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var stages []pipeline.Stage
+		for _, id := range []string{"a", "b", "c", "d"} {
+			st := stage(id, stub(func(pipeline.Scope) (pipeline.Action, error) {
+				return pipeline.Action{Turn: true, Do: func(_ context.Context, env *pipeline.Env) error {
+					time.Sleep(time.Second)
+					env.EndTurn()
+					time.Sleep(time.Hour)
+					env.EndTurn()
+					return nil
+				}}, nil
+			}))
+			st.Policy.Timeout = time.Hour + time.Second + time.Millisecond
+			stages = append(stages, st)
+		}
+		for limit, want := range map[int]time.Duration{0: time.Second, 1: 4 * time.Second, 2: 2 * time.Second, 4: time.Second} {
+			began, begun := time.Now(), map[time.Duration]int{}
+			res, err := (&Runner{Turns: limit, Sink: func(ev pipeline.Event) {
+				if ev.Type == pipeline.EventStart && ev.Step != "" {
+					begun[time.Since(began)]++
+				}
+			}}).Run(t.Context(), planned(t, stages...))
+			if err != nil || ends(res) != "a=ok b=ok c=ok d=ok" {
+				t.Errorf("%d turns: %s, %v", limit, ends(res), err)
+			}
+			if took := time.Since(began); took != time.Hour+want {
+				t.Errorf("with %d turns the run took %v, want %v", limit, took, time.Hour+want)
+			}
+			for at, n := range begun {
+				if limit > 0 && n > limit {
+					t.Errorf("with %d turns %d steps began after %v", limit, n, at)
+				}
+			}
+			for _, st := range res.Steps {
+				if st.Elapsed != time.Hour+time.Second {
+					t.Errorf("with %d turns %s took %v", limit, st.ID, st.Elapsed)
+				}
+			}
+		}
+	})
+}
+
+// TestCancelTurns ends a run in which one step works, and another waits for its turn.
+func TestCancelTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turn := func(body stub) stub {
+			return func(sc pipeline.Scope) (pipeline.Action, error) {
+				act, err := body(sc)
+				act.Turn = true
+				return act, err
+			}
+		}
+		enough := errors.New("enough")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Second, func() { cancel(enough) })
+		begun := 0
+		res, err := (&Runner{Turns: 1, Sink: func(ev pipeline.Event) {
+			if ev.Type == pipeline.EventStart && ev.Step != "" {
+				begun++
+			}
+		}}).Run(ctx, planned(t, stage("a", turn(sleeps(time.Hour))), stage("b", turn(sleeps(time.Hour)))))
+		if !errors.Is(err, enough) || ends(res) != "a=canceled b=canceled" || begun != 1 {
+			t.Errorf("%s, %v, %d began", ends(res), err, begun)
+		}
+		// A step that fails gives its turn back.
+		res, err = (&Runner{Turns: 1}).Run(t.Context(), planned(t, stage("a", turn(fails(enough))), stage("b", turn(sleeps(0)))))
+		if got := ends(res); got != "a=failed b=ok" {
+			t.Errorf("%s, %v", got, err)
+		}
+	})
+}
+
 func TestFailureStopsOnlyWhatNeedsIt(t *testing.T) {
 	bad := errors.New("bad")
 	always := stage("clean", sleeps(0), "b")

@@ -13,6 +13,7 @@ import (
 // A Runner runs plans. The zero Runner is ready to use.
 type Runner struct {
 	Parallel int           // steps at once; zero means no limit: builders and the cluster limit themselves
+	Turns    int           // steps at once of those that take turns, until they end theirs; zero means no limit
 	Sink     pipeline.Sink // nil discards events
 }
 
@@ -35,7 +36,7 @@ func (e *TimeoutError) Error() string {
 // keeps what needs it from running, and nothing else.
 func (r *Runner) Run(ctx context.Context, plan *pipeline.Plan) (*Result, error) {
 	run := &run{
-		scope: plan.Scope, sink: r.Sink, at: map[pipeline.ID]int{},
+		scope: plan.Scope, sink: r.Sink, at: map[pipeline.ID]int{}, turns: newTurns(r.Turns),
 		out: make([]pipeline.ReleaseStep, len(plan.Steps)), errs: make([]error, len(plan.Steps)),
 	}
 	run.scope.Steps = run.scope.Steps.Clone()
@@ -44,10 +45,7 @@ func (r *Runner) Run(ctx context.Context, plan *pipeline.Plan) (*Result, error) 
 		run.at[s.ID] = i
 		done[i] = make(chan struct{})
 	}
-	var slots chan struct{}
-	if r.Parallel > 0 {
-		slots = make(chan struct{}, r.Parallel)
-	}
+	slots := newTurns(r.Parallel)
 	began := time.Now()
 	run.emit(pipeline.Event{Type: pipeline.EventStart, Text: plan.Pipeline, Total: int64(len(plan.Steps))})
 	var wg sync.WaitGroup
@@ -57,10 +55,7 @@ func (r *Runner) Run(ctx context.Context, plan *pipeline.Plan) (*Result, error) 
 			for _, n := range plan.Steps[i].Needs {
 				<-done[run.at[n.Stage]]
 			}
-			if slots != nil {
-				slots <- struct{}{}
-				defer func() { <-slots }()
-			}
+			defer slots.take(ctx)()
 			run.step(ctx, i, plan.Steps)
 		})
 	}
@@ -89,6 +84,7 @@ type run struct {
 	sinkMu sync.Mutex
 	sink   pipeline.Sink
 	at     map[pipeline.ID]int
+	turns  turns
 	out    []pipeline.ReleaseStep
 	errs   []error
 
@@ -107,12 +103,18 @@ func (r *run) emit(ev pipeline.Event) {
 
 // step runs steps[i], whose needs have ended.
 func (r *run) step(ctx context.Context, i int, steps []pipeline.Step) {
-	s, began := &steps[i], time.Now()
+	s, end := &steps[i], func() {}
 	status, why := r.before(ctx, s, steps)
+	if status == "" && s.Turn {
+		end = r.turns.take(ctx)
+		defer end()
+		status, why = r.before(ctx, s, steps) // the run may have ended meanwhile
+	}
+	began := time.Now() // a step that waits for its turn has not begun: not for its timeout either
 	var err error
 	if status == "" {
 		r.emit(pipeline.Event{Type: pipeline.EventStart, Step: s.ID})
-		env := &pipeline.Env{Scope: r.scope.Cell(s.Matrix), Sink: r.emit}
+		env := &pipeline.Env{Scope: r.scope.Cell(s.Matrix), Sink: r.emit, Turn: end}
 		env.Scope.Step = s.ID
 		status = pipeline.StatusOK
 		if err = attempt(ctx, s, env); err != nil {
