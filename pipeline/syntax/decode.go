@@ -42,21 +42,6 @@ type reference struct {
 	pos pipeline.Pos
 }
 
-// A hint is what the struct tag says of a field.
-type hint struct {
-	key                                                        string
-	required, short, secret, image, pushed, any, cond, literal bool
-}
-
-func hintOf(f reflect.StructField) hint {
-	key, opts, _ := strings.Cut(f.Tag.Get("yaml"), ",")
-	has := func(o string) bool { return slices.Contains(strings.Split(opts, ","), o) }
-	return hint{
-		key: key, required: has("required"), short: has("short"), secret: has("secret"), image: has("image"),
-		cond: has("if"), pushed: has("pushed"), any: has("any"), literal: has("literal"),
-	}
-}
-
 func (d *decoder) fail(n *yaml.Node, code, format string, args ...any) {
 	d.errs.Add(d.pos(n), "", code, fmt.Errorf(format, args...))
 }
@@ -110,37 +95,16 @@ func (d *decoder) plain(n *yaml.Node, v reflect.Value, path string, h hint) {
 	}
 }
 
-// A field is a struct field that a key fills.
-type field struct {
-	hint
-	at reflect.Value
-}
-
-// fieldsOf returns the fields of the struct v, those of embedded structs too.
-func fieldsOf(v reflect.Value) []field {
-	var fields []field
-	for i := range v.NumField() {
-		f := v.Type().Field(i)
-		switch h := hintOf(f); {
-		case f.Anonymous:
-			fields = append(fields, fieldsOf(v.Field(i))...)
-		case h.key != "":
-			fields = append(fields, field{h, v.Field(i)})
-		}
-	}
-	return fields
-}
-
 // structure decodes a mapping with fixed keys.
 func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string, h hint) {
 	if pos := v.FieldByName("Pos"); pos.IsValid() && pos.Type() == posType { // a struct that knows where it is written
 		pos.Set(reflect.ValueOf(d.pos(n)))
 	}
-	fields := fieldsOf(v)
+	fields := fieldsOf(v.Type())
 	if n.Kind == yaml.ScalarNode && n.Tag != "!!null" {
 		for _, f := range fields {
 			if f.short {
-				d.decode(n, f.at, join(path, f.key), f.hint)
+				d.decode(n, v.FieldByIndex(f.Index), join(path, f.key), f.hint)
 				return
 			}
 		}
@@ -149,25 +113,24 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string, h hint) 
 		d.fail(n, "wrong-type", "%s is %s (want a mapping)", h.key, what(n))
 		return
 	}
-	known := make([]string, len(fields))
-	for i, f := range fields {
-		known[i] = f.key
-	}
-	there := map[string]bool{}
+	there := make([]bool, len(fields))
 	d.pairs(n, func(key, val *yaml.Node) {
-		name := key.Value
-		if !slices.Contains(known, name) {
-			d.fail(key, "unknown-key", "unknown key %q in %s%s", name, h.key, wanted(name, known))
-			if name = meant(n, name, known); name == "" {
+		called := func(name string) int {
+			return slices.IndexFunc(fields, func(f field) bool { return f.key == name })
+		}
+		i := called(key.Value)
+		if i < 0 {
+			known := keysOf(v.Type())
+			d.fail(key, "unknown-key", "unknown key %q in %s%s", key.Value, h.key, wanted(key.Value, known))
+			if i = called(meant(n, key.Value, known)); i < 0 {
 				return
 			}
 		}
-		there[name] = true
-		i := slices.IndexFunc(fields, func(f field) bool { return f.key == name })
-		d.decode(val, fields[i].at, join(path, name), fields[i].hint)
+		there[i] = true
+		d.decode(val, v.FieldByIndex(fields[i].Index), join(path, fields[i].key), fields[i].hint)
 	})
-	for _, f := range fields {
-		if f.required && !there[f.key] && !d.partial {
+	for i, f := range fields {
+		if f.required && !there[i] && !d.partial {
 			d.fail(n, "missing-key", "%s needs %s:", h.key, f.key)
 		}
 	}
@@ -198,11 +161,9 @@ func (d *decoder) mend(n *yaml.Node, where string, known []string, may func(name
 	}
 }
 
-// pairs visits the entries of a mapping and reports duplicate keys. It returns
-// the keys that are there.
-func (d *decoder) pairs(n *yaml.Node, visit func(key, val *yaml.Node)) map[string]bool {
+// pairs visits the entries of a mapping and reports duplicate keys.
+func (d *decoder) pairs(n *yaml.Node, visit func(key, val *yaml.Node)) {
 	first := map[string]*yaml.Node{}
-	seen := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, val := n.Content[i], n.Content[i+1]
 		if key.Kind != yaml.ScalarNode {
@@ -218,10 +179,8 @@ func (d *decoder) pairs(n *yaml.Node, visit func(key, val *yaml.Node)) map[strin
 			continue
 		}
 		first[key.Value] = key
-		seen[key.Value] = true
 		visit(key, val)
 	}
-	return seen
 }
 
 func (d *decoder) slice(n *yaml.Node, v reflect.Value, path string, h hint) {
@@ -250,14 +209,13 @@ func (d *decoder) wants(n *yaml.Node, entry reflect.Type, path string) bool {
 	if n = resolve(n); d.scope == nil || entry.Kind() != reflect.Struct || n.Kind != yaml.MappingNode {
 		return true
 	}
-	for i := range entry.NumField() {
-		h := hintOf(entry.Field(i))
-		c := child(n, h.key)
-		if !h.cond || c == nil {
+	for _, f := range fieldsOf(entry) {
+		c := child(n, f.key)
+		if !f.cond || c == nil {
 			continue
 		}
 		var cond pipeline.Value
-		d.decode(c, reflect.ValueOf(&cond).Elem(), join(path, h.key), h)
+		d.decode(c, reflect.ValueOf(&cond).Elem(), join(path, f.key), f.hint)
 		if cond.IsZero() {
 			return false // a mistake, which has been reported
 		}
@@ -265,7 +223,7 @@ func (d *decoder) wants(n *yaml.Node, entry reflect.Type, path string) bool {
 		yes, is := got.(bool)
 		switch {
 		case err != nil:
-			d.unkept(resolve(c), h, err)
+			d.unkept(resolve(c), f.hint, err)
 		case !is:
 			d.fail(resolve(c), "wrong-type", "if is %v (want true or false)", got)
 		}

@@ -138,11 +138,7 @@ func keysUnder(t reflect.Type) []string {
 	if t == nil || t.Kind() != reflect.Struct || t == valueType {
 		return nil
 	}
-	var keys []string
-	for _, f := range fieldsOf(reflect.New(t).Elem()) {
-		keys = append(keys, f.key)
-	}
-	return keys
+	return keysOf(t)
 }
 
 // shortKey returns the key that a scalar in place of a mapping means, or "".
@@ -153,7 +149,7 @@ func shortKey(t reflect.Type) string {
 	if t == nil || t.Kind() != reflect.Struct || t == valueType {
 		return ""
 	}
-	for _, f := range fieldsOf(reflect.New(t).Elem()) {
+	for _, f := range fieldsOf(t) {
 		if f.short {
 			return f.key
 		}
@@ -171,9 +167,9 @@ func under(t reflect.Type, key string) reflect.Type {
 	case t.Kind() == reflect.Map:
 		return t.Elem()
 	case t.Kind() == reflect.Struct:
-		for _, f := range fieldsOf(reflect.New(t).Elem()) {
+		for _, f := range fieldsOf(t) {
 			if f.key == key {
-				return f.at.Type()
+				return f.Type
 			}
 		}
 	}

@@ -209,23 +209,12 @@ func strict(t reflect.Type) *schema {
 		return nil
 	}
 	s := &schema{Properties: map[string]*schema{}}
-	for i := range t.NumField() {
-		f := t.Field(i)
-		h := hintOf(f)
-		if f.Anonymous {
-			if in := strict(f.Type); in != nil {
-				s.Required = append(s.Required, in.Required...)
-			}
-			continue
-		}
-		if h.key == "" {
-			continue
-		}
-		if h.required {
-			s.Required = append(s.Required, h.key)
+	for _, f := range fieldsOf(t) {
+		if f.required {
+			s.Required = append(s.Required, f.key)
 		}
 		if in := strict(f.Type); in != nil {
-			s.Properties[h.key] = in
+			s.Properties[f.key] = in
 		}
 	}
 	if len(s.Required)+len(s.Properties) == 0 {

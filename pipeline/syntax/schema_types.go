@@ -11,23 +11,11 @@ import (
 // errors.
 func (g *generator) structure(t reflect.Type, path string) *schema {
 	s := &schema{Type: []string{"object", "null"}, Properties: map[string]*schema{}, AdditionalProperties: false}
-	for i := range t.NumField() {
-		f := t.Field(i)
-		h := hintOf(f)
-		switch {
-		case f.Anonymous:
-			in := g.structure(f.Type, path)
-			for key, p := range in.Properties {
-				s.Properties[key] = p
-			}
-			s.Required = append(s.Required, in.Required...)
-			continue
-		case h.key == "":
-			continue
-		case f.Tag.Get("doc") == "":
-			g.fail("%s has no doc tag", join(path, h.key))
+	for _, f := range fieldsOf(t) {
+		if f.Tag.Get("doc") == "" {
+			g.fail("%s has no doc tag", join(path, f.key))
 		}
-		p := g.value(f.Type, h, join(path, h.key))
+		p := g.value(f.Type, f.hint, join(path, f.key))
 		if words := f.Tag.Get("enum"); words != "" {
 			p = g.enum(strings.Split(words, ","))
 		}
@@ -35,9 +23,9 @@ func (g *generator) structure(t reflect.Type, path string) *schema {
 			p = &schema{AnyOf: []*schema{p, {Type: []string{"null"}}}}
 		}
 		p.Description = f.Tag.Get("doc")
-		s.Properties[h.key] = p
-		if h.required && !g.partial {
-			s.Required = append(s.Required, h.key)
+		s.Properties[f.key] = p
+		if f.required && !g.partial {
+			s.Required = append(s.Required, f.key)
 		}
 	}
 	if len(s.Required) > 0 { // nothing is read as an empty mapping
@@ -104,10 +92,10 @@ func (g *generator) named(t reflect.Type, path string) *schema {
 	}
 	g.defs[name] = new(schema) // a type may hold itself
 	s := g.structure(t, path)
-	for i := range t.NumField() {
-		if h := hintOf(t.Field(i)); h.short {
-			short := g.value(t.Field(i).Type, h, join(path, h.key))
-			short.Description = "Short for " + h.key + "."
+	for _, f := range fieldsOf(t) {
+		if f.short {
+			short := g.value(f.Type, f.hint, join(path, f.key))
+			short.Description = "Short for " + f.key + "."
 			s = &schema{AnyOf: []*schema{short, s}}
 			break
 		}

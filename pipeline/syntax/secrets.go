@@ -70,15 +70,12 @@ func sinks(t reflect.Type, path string) []string {
 		return nil
 	}
 	var all []string
-	for i := range t.NumField() {
-		switch f := t.Field(i); {
-		case f.Anonymous:
-			all = append(all, sinks(f.Type, path)...)
-		case hintOf(f).secret:
-			all = append(all, join(path, hintOf(f).key))
-		case hintOf(f).key != "":
-			all = append(all, sinks(f.Type, join(path, hintOf(f).key))...)
+	for _, f := range fieldsOf(t) {
+		if f.secret {
+			all = append(all, join(path, f.key))
+			continue
 		}
+		all = append(all, sinks(f.Type, join(path, f.key))...)
 	}
 	return all
 }

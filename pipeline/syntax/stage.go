@@ -106,7 +106,7 @@ func (r *reader) stage(st *pipeline.Stage, n *yaml.Node) {
 	}
 	var c common
 	v := reflect.ValueOf(&c).Elem()
-	keys := keysOf(v.Type())
+	fields, keys := fieldsOf(v.Type()), keysOf(v.Type())
 	kinds := r.kindNames()
 	var found []string
 	unknown := false
@@ -114,7 +114,7 @@ func (r *reader) stage(st *pipeline.Stage, n *yaml.Node) {
 		switch i := slices.Index(keys, key.Value); {
 		case key.Value == "matrix":
 		case i >= 0:
-			d.decode(val, v.Field(i), key.Value, hintOf(v.Type().Field(i)))
+			d.decode(val, v.FieldByIndex(fields[i].Index), key.Value, fields[i].hint)
 		case slices.Contains(kinds, key.Value):
 			if found = append(found, key.Value); len(found) > 1 {
 				d.fail(key, "two-kinds", "stage is already %s (a stage has one kind; make %s a stage of its own)", found[0], key.Value)

@@ -196,14 +196,6 @@ func (r *reader) cycles() {
 	}
 }
 
-func keysOf(t reflect.Type) []string {
-	var keys []string
-	for i := range t.NumField() {
-		keys = append(keys, hintOf(t.Field(i)).key)
-	}
-	return keys
-}
-
 func empty(n *yaml.Node) string {
 	if n.Kind == yaml.MappingNode && len(n.Content) == 0 {
 		return "empty"
