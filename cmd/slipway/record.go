@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
@@ -248,15 +249,17 @@ func logsIn(dir *os.Root) func(page.Step) page.Log {
 
 // put writes a file whole or not at all.
 func (r *record) put(name string, write func(io.Writer) error) error {
-	var text bytes.Buffer
-	err := write(&text)
+	part := "." + name
+	f, err := r.dir.Create(part)
 	if err == nil {
-		err = r.dir.WriteFile("."+name, text.Bytes(), 0o644)
+		text := bufio.NewWriter(f)
+		err = errors.Join(write(text), text.Flush(), f.Close())
 	}
 	if err == nil {
-		err = r.dir.Rename("."+name, name)
+		err = r.dir.Rename(part, name)
 	}
 	if err != nil {
+		_ = r.dir.Remove(part)
 		return fmt.Errorf("keep a record of the run: %w", err)
 	}
 	return nil
