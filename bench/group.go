@@ -9,13 +9,18 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
 // A group is two control groups, of version 1: they sum the CPU time of processes, those
 // that nobody waited for, too, and the memory that is theirs alone. It is nil where there
 // can be none: then the CPU time of what was waited for counts, and no memory.
-type group struct{ name string }
+type group struct {
+	name string
+	do   chan func() // what its thread has to do
+	gone chan struct{}
+}
 
 // Where the control groups are.
 const (
@@ -25,61 +30,50 @@ const (
 
 func (b *Bench) group() *group {
 	b.groups++
-	g := &group{fmt.Sprintf("slipway-bench-%d-%s-%d", os.Getpid(), filepath.Base(b.Dir), b.groups)}
-	for _, of := range []string{accounts, memories} {
-		if err := os.Mkdir(filepath.Join(of, g.name), 0o755); err != nil {
-			g.remove()
-			return nil
-		}
+	g := &group{
+		name: fmt.Sprintf("slipway-bench-%d-%s-%d", os.Getpid(), filepath.Base(b.Dir), b.groups),
+		do:   make(chan func()), gone: make(chan struct{}),
+	}
+	joined := make(chan error, 1)
+	go g.live(joined)
+	if err := <-joined; err != nil {
+		g.remove()
+		return nil
 	}
 	return g
 }
 
-// start starts a command in the group: a child is where the thread is that makes it.
-// (Memory is counted to the process: what the child has, until it is another program,
-// is the bench's.)
+// live makes the control groups and is a thread that is in them, and that ends with them: a
+// child is where the thread is that makes it, and to move a thread takes the kernel a while,
+// in which nobody may make threads. (Memory is counted to the process: what the child has,
+// until it is another program, is the bench's.)
+func (g *group) live(joined chan<- error) {
+	defer close(g.gone)
+	runtime.LockOSThread() // for ever: the thread ends with the goroutine
+	for _, of := range []string{accounts, memories} {
+		err := os.Mkdir(filepath.Join(of, g.name), 0o755)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(of, g.name, "tasks"), []byte(strconv.Itoa(syscall.Gettid())), 0o644)
+		}
+		if err != nil {
+			joined <- err
+			return
+		}
+	}
+	joined <- nil
+	for f := range g.do {
+		f()
+	}
+}
+
+// start starts a command in the group.
 func (g *group) start(cmd *exec.Cmd) error {
 	if g == nil {
 		return cmd.Start()
 	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	self, err := os.Readlink("/proc/thread-self") // PROCESS/task/THREAD
-	if err != nil {
-		return err
-	}
-	id := filepath.Base(self)
-	homes, err := homes()
-	if err != nil {
-		return err
-	}
-	for _, of := range []string{accounts, memories} {
-		if err := os.WriteFile(filepath.Join(of, g.name, "tasks"), []byte(id), 0o644); err != nil {
-			return err
-		}
-	}
-	err = cmd.Start()
-	for _, home := range homes {
-		err = errors.Join(err, os.WriteFile(filepath.Join(home, "tasks"), []byte(id), 0o644))
-	}
-	return err
-}
-
-// homes returns the control groups that this thread is in.
-func homes() ([]string, error) {
-	text, err := os.ReadFile("/proc/thread-self/cgroup") // ID:CONTROLLER:PATH
-	if err != nil {
-		return nil, err
-	}
-	var homes []string
-	for line := range strings.Lines(string(text)) {
-		for name, of := range map[string]string{":cpuacct:": accounts, ":memory:": memories} {
-			if _, path, ok := strings.Cut(strings.TrimSpace(line), name); ok {
-				homes = append(homes, filepath.Join(of, path))
-			}
-		}
-	}
-	return homes, nil
+	started := make(chan error)
+	g.do <- func() { started <- cmd.Start() }
+	return <-started
 }
 
 func (g *group) cpu() time.Duration {
@@ -140,9 +134,19 @@ func watchMemory(all []*group) (peak func() int64) {
 	return func() int64 { close(stop); return <-most }
 }
 
+// remove ends the group's thread, and takes the control groups away.
 func (g *group) remove() {
-	if g != nil {
-		_ = os.Remove(filepath.Join(accounts, g.name))
-		_ = os.Remove(filepath.Join(memories, g.name))
+	if g == nil {
+		return
+	}
+	close(g.do)
+	<-g.gone
+	for _, of := range []string{accounts, memories} {
+		for range 100 { // the thread ends a little after its goroutine
+			if err := os.Remove(filepath.Join(of, g.name)); !errors.Is(err, syscall.EBUSY) {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
 	}
 }

@@ -19,7 +19,7 @@ type Bench struct {
 	Peers   string // folder of the other tools
 	Floor   string // folder of what does only what cannot be left out
 	Dir     string // for files, empty at first
-	Runs    int    // of each case, where one is short
+	Runs    int    // of each case, where one is short, and three times as many where it is very short
 	Gate    bool   // the small form is wanted
 	Log     io.Writer
 	Report  *Report
@@ -52,6 +52,10 @@ type Cost struct {
 	Peak int64         `json:"peak"` // bytes of heaps and stacks, the most that the command and its daemons had at once
 }
 
+// short is a run of which there can be many, and has to be: what else the machine does is a
+// large part of it.
+const short = 300 * time.Millisecond
+
 // Compare runs cases of the same work in turn, after one run of each that does not
 // count, and adds their costs to the report. Of a case that is too long to be run
 // twice, the one run counts.
@@ -72,7 +76,11 @@ func (b *Bench) Compare(ctx context.Context, work string, size int, cases ...Cas
 			return nil, fmt.Errorf("%s, %s: %w", work, c.Name, err)
 		}
 		limit := cmp.Or(c.Most, 40*time.Second) / time.Duration(part)
-		runs[i] = min(b.Runs, int(limit/max(first.Wall, time.Millisecond)))
+		want := b.Runs
+		if first.Wall < short {
+			want *= 3
+		}
+		runs[i] = min(want, int(limit/max(first.Wall, time.Millisecond)))
 		if c.Cold || runs[i] == 0 {
 			runs[i] = max(0, runs[i]-1)
 			all[i].Costs = append(all[i].Costs, first)
