@@ -146,7 +146,7 @@ func (g *group) remove() {
 			if err := os.Remove(filepath.Join(of, g.name)); !errors.Is(err, syscall.EBUSY) {
 				break
 			}
-			time.Sleep(10 * time.Millisecond)
+			<-time.After(10 * time.Millisecond)
 		}
 	}
 }

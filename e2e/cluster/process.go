@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -121,12 +122,20 @@ func killAll(ctx context.Context, l layout) error {
 
 // ended reports whether a process has closed all that it had open. One that is about to end
 // loses its memory first, and so its command line, and its sockets only after that; a zombie
-// has neither (do_exit in Linux).
+// has neither (do_exit in Linux). But each thread ends by itself, and the first may be a
+// zombie while others still hold the sockets: there has to be one thread at most
+// (num_threads in proc_pid_stat(5)).
 func ended(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return true
 	}
-	_, rest, _ := bytes.Cut(stat, []byte(") ")) // after the name: the state
-	return bytes.HasPrefix(rest, []byte("Z")) || bytes.HasPrefix(rest, []byte("X"))
+	const state, threads = 0, 17 // of the fields after the name
+	_, rest, _ := bytes.Cut(stat, []byte(") "))
+	fields := strings.Fields(string(rest))
+	if len(fields) <= threads || fields[state] != "Z" && fields[state] != "X" {
+		return false
+	}
+	n, err := strconv.Atoi(fields[threads])
+	return err == nil && n <= 1
 }
