@@ -30,8 +30,6 @@ const (
 	roomy = 32 << 20
 	// small is a heap that is left alone afterwards.
 	small = 24 << 20
-	// large is how much lives in a heap where garbage is to be less than that.
-	large = 64 << 20
 )
 
 func init() { steer() }
@@ -72,12 +70,6 @@ func left() (live, roots uint64) {
 // bytes of live and roots. (Beyond 600, Go would leave more than small alone: 4 MiB are
 // its least for a hundred.)
 func percent(live, roots uint64) int {
-	switch {
-	case live >= large:
-		return 50
-	case live >= small/2:
-		return 100
-	default:
-		return int(min(600, max(100, (small-live)*100/max(1, live+roots))))
-	}
+	garbage := max(small-min(live, small), small/2) // in a small heap, and in one that no longer is
+	return int(min(600, max(50, garbage*100/max(1, live+roots))))
 }
