@@ -1,6 +1,10 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -77,5 +81,25 @@ func TestCost(t *testing.T) {
 	}
 	if _, err := b.Compare(t.Context(), "fail", 1, Case{Name: "sh", Args: []string{"sh", "-c", "echo why; exit 3"}}); err == nil || !strings.Contains(err.Error(), "why") {
 		t.Errorf("a case that fails is %v (want what it said)", err)
+	}
+}
+
+// TestStop starts a server in control groups of its own, where there can be any, and ends it
+// twice, as scenarios with a server for each round do.
+func TestStop(t *testing.T) {
+	b := &Bench{Dir: t.TempDir()}
+	d, err := b.start(t.Context(), "sleep", func() error { return nil }, "sleep", "60")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.stop()
+	b.end()
+	if d.group == nil {
+		return
+	}
+	for _, of := range []string{accounts, memories} {
+		if _, err := os.Stat(filepath.Join(of, d.group.name)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("a control group is left: %v", err)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -19,6 +20,7 @@ type Daemon struct {
 	group *group
 	done  chan error
 	log   string
+	end   sync.Once
 }
 
 // start starts a server, and waits until ready says so.
@@ -68,15 +70,18 @@ func (b *Bench) end() {
 	b.daemons = nil
 }
 
+// stop ends a server. That may be called again.
 func (d *Daemon) stop() {
-	_ = d.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case err := <-d.done:
-		d.done <- err
-	case <-time.After(20 * time.Second):
-		_ = d.cmd.Process.Kill()
-	}
-	d.group.remove()
+	d.end.Do(func() {
+		_ = d.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case err := <-d.done:
+			d.done <- err
+		case <-time.After(20 * time.Second):
+			_ = d.cmd.Process.Kill()
+		}
+		d.group.remove()
+	})
 }
 
 // cpu is what the daemon and its children have used so far.

@@ -43,27 +43,53 @@ func (b *Bench) group() *group {
 	return g
 }
 
-// live makes the control groups and is a thread that is in them, and that ends with them: a
-// child is where the thread is that makes it, and to move a thread takes the kernel a while,
-// in which nobody may make threads. (Memory is counted to the process: what the child has,
-// until it is another program, is the bench's.)
+// live makes the control groups and keeps a thread in them until there is nothing more to
+// do: a child is where the thread is that makes it, and to move a thread takes the kernel a
+// while, in which nobody may make threads. (Memory is counted to the process: what the child
+// has, until it is another program, is the bench's.)
 func (g *group) live(joined chan<- error) {
 	defer close(g.gone)
-	runtime.LockOSThread() // for ever: the thread ends with the goroutine
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	homes, err := homes()
+	if err != nil {
+		joined <- err
+		return
+	}
 	for _, of := range []string{accounts, memories} {
-		err := os.Mkdir(filepath.Join(of, g.name), 0o755)
-		if err == nil {
-			err = os.WriteFile(filepath.Join(of, g.name, "tasks"), []byte(strconv.Itoa(syscall.Gettid())), 0o644)
-		}
-		if err != nil {
-			joined <- err
-			return
+		if err = errors.Join(err, os.Mkdir(filepath.Join(of, g.name), 0o755)); err == nil {
+			err = join(filepath.Join(of, g.name))
 		}
 	}
-	joined <- nil
+	joined <- err
 	for f := range g.do {
 		f()
 	}
+	for _, home := range homes {
+		_ = join(home)
+	}
+}
+
+// join moves this thread into a control group.
+func join(dir string) error {
+	return os.WriteFile(filepath.Join(dir, "tasks"), []byte(strconv.Itoa(syscall.Gettid())), 0o644)
+}
+
+// homes returns the control groups that this thread is in.
+func homes() ([]string, error) {
+	text, err := os.ReadFile("/proc/thread-self/cgroup") // ID:CONTROLLER:PATH
+	if err != nil {
+		return nil, err
+	}
+	var homes []string
+	for line := range strings.Lines(string(text)) {
+		for name, of := range map[string]string{":cpuacct:": accounts, ":memory:": memories} {
+			if _, path, ok := strings.Cut(strings.TrimSpace(line), name); ok {
+				homes = append(homes, filepath.Join(of, path))
+			}
+		}
+	}
+	return homes, nil
 }
 
 // start starts a command in the group.
@@ -134,7 +160,7 @@ func watchMemory(all []*group) (peak func() int64) {
 	return func() int64 { close(stop); return <-most }
 }
 
-// remove ends the group's thread, and takes the control groups away.
+// remove takes the thread out of the control groups, and these away.
 func (g *group) remove() {
 	if g == nil {
 		return
@@ -142,11 +168,6 @@ func (g *group) remove() {
 	close(g.do)
 	<-g.gone
 	for _, of := range []string{accounts, memories} {
-		for range 100 { // the thread ends a little after its goroutine
-			if err := os.Remove(filepath.Join(of, g.name)); !errors.Is(err, syscall.EBUSY) {
-				break
-			}
-			<-time.After(10 * time.Millisecond)
-		}
+		_ = os.Remove(filepath.Join(of, g.name))
 	}
 }
