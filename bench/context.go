@@ -83,7 +83,7 @@ func (s *single) cases(ctx context.Context, cold bool) []Case {
 		if !cold {
 			continue
 		}
-		cases[i].Cold = true
+		cases[i].Cold, cases[i].Memory = true, 3<<30
 		cases[i].Reset = func() (err error) {
 			_ = s.b.do(ctx, s.b.Dir, "umount", "-l", filepath.Join(s.state(), "buildah", "overlay")) // buildah mounts it on itself
 			if !s.many {

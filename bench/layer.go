@@ -34,7 +34,7 @@ func layers(ctx context.Context, b *Bench) error {
 		} else {
 			cases = append(cases, Case{
 				Name: "floor: hash, pack, keep, send", Args: []string{filepath.Join(b.Floor, "pack"), "context/data", "packed", "http://" + s.registry + "/v2/floor"},
-				Dir: b.Dir, Cold: true,
+				Dir: b.Dir, Cold: true, Memory: cases[0].Memory,
 			})
 		}
 		sizes := make([]int64, len(cases))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -42,6 +43,7 @@ type Case struct {
 	Daemons []*Daemon     // that work for it: their costs are its costs
 	Cold    bool          // there is nothing to warm up: the first run counts, too
 	Most    time.Duration // what all runs may take together; default: 40 seconds
+	Memory  int64         // bytes that the machine is made to hold before each run, see [given]
 }
 
 // Cost is what one run took of the machine: the command, all that it started, and
@@ -129,7 +131,7 @@ func (b *Bench) cost(ctx context.Context, c Case, g *group) (Cost, error) {
 		defer out.Close()
 		cmd.Stdout = out
 	}
-	if err := calm(ctx); err != nil {
+	if err := errors.Join(calm(ctx), given(c.Memory)); err != nil {
 		return Cost{}, err
 	}
 	all := []*group{g}
