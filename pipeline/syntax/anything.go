@@ -18,7 +18,7 @@ func (d *decoder) anything(n *yaml.Node, v reflect.Value, path string, h hint) {
 
 func (d *decoder) branch(n *yaml.Node, path string, h hint) any {
 	n = resolve(n)
-	d.fields[path] = d.pos(n)
+	d.note(path, n)
 	switch n.Kind {
 	case yaml.MappingNode:
 		body := make(map[string]any, len(n.Content)/2)

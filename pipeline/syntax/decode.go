@@ -33,7 +33,7 @@ type decoder struct {
 
 	errs   pipeline.ErrorList
 	refs   []reference
-	fields map[string]pipeline.Pos // where the fields of a body stand, by path
+	fields map[string]pipeline.Pos // where the fields of a body stand, by path; nil: nobody will ask
 }
 
 // A reference is a mention of an output, and where it stands.
@@ -46,6 +46,13 @@ func (d *decoder) fail(n *yaml.Node, code, format string, args ...any) {
 	d.errs.Add(d.pos(n), "", code, fmt.Errorf(format, args...))
 }
 
+// note remembers where a field stands.
+func (d *decoder) note(path string, n *yaml.Node) {
+	if d.fields != nil {
+		d.fields[path] = d.pos(n)
+	}
+}
+
 var (
 	valueType    = reflect.TypeFor[pipeline.Value]()
 	durationType = reflect.TypeFor[time.Duration]()
@@ -56,7 +63,7 @@ var (
 // decode fills v from n. Path is where v stands in the body.
 func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string, h hint) {
 	n = resolve(n)
-	d.fields[path] = d.pos(n)
+	d.note(path, n)
 	if n.Kind == yaml.ScalarNode && !h.cond && strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!") {
 		d.fail(n, "yaml-tag", "YAML reads %s as a tag and drops it (quote the text: %q)", n.Tag, n.Tag+n.Value)
 		return

@@ -50,9 +50,10 @@ func fieldsOf(t reflect.Type) []field {
 
 // keysOf returns the keys of a struct type.
 func keysOf(t reflect.Type) []string {
-	var keys []string
-	for _, f := range fieldsOf(t) {
-		keys = append(keys, f.key)
+	fields := fieldsOf(t)
+	keys := make([]string, len(fields))
+	for i, f := range fields {
+		keys[i] = f.key
 	}
 	return keys
 }

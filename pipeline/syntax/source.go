@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -132,19 +133,19 @@ func merge(n *yaml.Node, done map[*yaml.Node]bool) *yaml.Node {
 			return bad
 		}
 	}
-	if n.Kind != yaml.MappingNode {
+	if n.Kind != yaml.MappingNode || !slices.ContainsFunc(n.Content, isMerge) {
 		return nil
 	}
 	var own, merged []*yaml.Node
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Tag != "!!merge" {
+		if !isMerge(n.Content[i]) {
 			own = append(own, n.Content[i], n.Content[i+1])
 			seen[n.Content[i].Value] = true
 		}
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Tag != "!!merge" {
+		if !isMerge(n.Content[i]) {
 			continue
 		}
 		from := []*yaml.Node{n.Content[i+1]}
@@ -167,6 +168,8 @@ func merge(n *yaml.Node, done map[*yaml.Node]bool) *yaml.Node {
 	n.Content = append(own, merged...)
 	return nil
 }
+
+func isMerge(n *yaml.Node) bool { return n.Tag == "!!merge" }
 
 // pos returns where n stands.
 func (s *source) pos(n *yaml.Node) pipeline.Pos {

@@ -40,8 +40,9 @@ func (r *reader) stages(n *yaml.Node) []*yaml.Node {
 		r.fail(n, "wrong-type", "stages is %s (want a mapping of stages by id)", empty(n))
 		return nil
 	}
-	var nodes []*yaml.Node
-	r.bodies = map[pipeline.ID]*yaml.Node{}
+	many := len(n.Content) / 2
+	nodes := make([]*yaml.Node, 0, many)
+	r.bodies, r.out.Stages = make(map[pipeline.ID]*yaml.Node, many), slices.Grow(r.out.Stages, many)
 	r.pairs(n, func(key, val *yaml.Node) {
 		st := pipeline.Stage{ID: pipeline.ID(key.Value), Pos: r.pos(key)}
 		if !idName().MatchString(key.Value) {
@@ -63,7 +64,7 @@ func (r *reader) stages(n *yaml.Node) []*yaml.Node {
 		if nodes[i], body, kind = r.filled(node); body != nil {
 			st.Kind, r.bodies[st.ID] = kind.Name, body
 			// Outputs depend on which keys are there, not on what expressions say.
-			probe := &decoder{tree: r.tree, compiler: literals{}, fields: map[string]pipeline.Pos{}}
+			probe := &decoder{tree: r.tree, compiler: literals{}}
 			b := kind.New()
 			probe.decode(body, reflect.ValueOf(b).Elem(), "", hint{key: kind.Name})
 			if o, ok := b.(pipeline.Outputter); ok {

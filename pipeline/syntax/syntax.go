@@ -182,9 +182,9 @@ func (r *reader) kind(n *yaml.Node) (pipeline.Kind, *yaml.Node) {
 }
 
 func (r *reader) kindNames() []string {
-	var names []string
-	for _, k := range r.Kinds {
-		names = append(names, k.Name)
+	names := make([]string, len(r.Kinds))
+	for i, k := range r.Kinds {
+		names[i] = k.Name
 	}
 	return names
 }
