@@ -28,8 +28,12 @@ type ping struct {
 // through returns next with this memory for the pings among its requests. Requests have
 // their own contexts: who waits for another's answer may stop waiting, and asks when there
 // is none that can be relied on.
+//
+// A registry on this machine is asked without TLS before it is asked with it: few there
+// have a certificate, and a handshake for nothing takes as long as the question.
 func (p *pings) through(next http.RoundTripper) http.RoundTripper {
-	return roundTripper(func(req *http.Request) (*http.Response, error) {
+	var ask roundTripper
+	ask = func(req *http.Request) (*http.Response, error) {
 		if req.Method != http.MethodGet || req.URL.Path != "/v2/" || req.URL.RawQuery != "" { // with a query it asks for a token
 			return next.RoundTrip(req)
 		}
@@ -40,6 +44,9 @@ func (p *pings) through(next http.RoundTripper) http.RoundTripper {
 			return nil, context.Cause(req.Context())
 		}
 		defer func() { <-one.turn }()
+		if one.err == nil && one.answer == nil && req.URL.Scheme == "https" && isLoopback(req.URL.Host) && isRegistry(ask, req) {
+			one.err = errNoTLS
+		}
 		if one.err != nil {
 			return nil, one.err
 		}
@@ -49,7 +56,7 @@ func (p *pings) through(next http.RoundTripper) http.RoundTripper {
 			case isPlain(err):
 				one.err = err
 				return nil, err
-			case err != nil || answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusUnauthorized:
+			case err != nil || !understood(answer):
 				return answer, err // may be another one the next time
 			}
 			discard(answer)
@@ -58,7 +65,28 @@ func (p *pings) through(next http.RoundTripper) http.RoundTripper {
 		again := *one.answer
 		again.Header, again.Body, again.Request = one.answer.Header.Clone(), io.NopCloser(strings.NewReader("")), req
 		return &again, nil
-	})
+	}
+	return ask
+}
+
+// errNoTLS is why a registry is not asked with TLS.
+var errNoTLS = errors.New("it answers without TLS")
+
+// isRegistry reports whether what a question with TLS is for is a registry without it.
+func isRegistry(ask roundTripper, req *http.Request) bool {
+	plain := req.Clone(req.Context())
+	plain.URL.Scheme = "http"
+	answer, err := ask(plain)
+	if err != nil {
+		return false
+	}
+	discard(answer)
+	return understood(answer)
+}
+
+// understood reports whether an answer is that of a registry which need not be asked again.
+func understood(answer *http.Response) bool {
+	return answer.StatusCode == http.StatusOK || answer.StatusCode == http.StatusUnauthorized
 }
 
 func (p *pings) at(url string) *ping {

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -111,5 +114,32 @@ func TestPingIsNoToken(t *testing.T) {
 		if _, err := c.Resolve(t.Context(), host+"/"+name+":v1"); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// A registry on this machine that has no TLS is not asked with it; one that has is.
+func TestPingWithoutTLS(t *testing.T) {
+	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v2/" {
+			headed(w, "sha256:"+strings.Repeat("a", 64))
+		}
+	})
+	plain := serve(t, answer)
+	c := newClient(nil)
+	var dials atomic.Int32
+	c.dial = func(context.Context, string, string) error { dials.Add(1); return nil }
+	if _, err := c.Resolve(t.Context(), plain.host+"/team/app:v1"); err != nil {
+		t.Error(err)
+	}
+	if dials.Load() != 1 {
+		t.Errorf("without TLS: got %d connections, want 1", dials.Load())
+	}
+	secure := httptest.NewTLSServer(answer)
+	defer secure.Close()
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	c.init()
+	c.wires.direct.TLSClientConfig = secure.Client().Transport.(*http.Transport).TLSClientConfig
+	if _, err := c.Resolve(t.Context(), secure.Listener.Addr().String()+"/team/app:v1"); err != nil {
+		t.Errorf("with TLS: %v", err)
 	}
 }
