@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 
@@ -42,13 +43,15 @@ func Conclusion(w io.Writer, plan *pipeline.Plan, rel *pipeline.Release) {
 			}
 		}
 	}
+	out := bufio.NewWriter(w) // whoever reads this is not woken for each line
+	defer out.Flush()
 	for _, l := range append(good, bad...) {
-		fmt.Fprintln(w, Tame(l))
+		fmt.Fprintln(out, Tame(l))
 	}
 	for _, name := range pipeline.Keys(rel.Outputs) {
-		fmt.Fprintf(w, "output %s = %s\n", name, Tame(fmt.Sprint(rel.Outputs[name])))
+		fmt.Fprintf(out, "output %s = %s\n", name, Tame(fmt.Sprint(rel.Outputs[name])))
 	}
 	if did == 0 && rel.Status == pipeline.StatusOK {
-		fmt.Fprintln(w, "nothing had to change")
+		fmt.Fprintln(out, "nothing had to change")
 	}
 }
