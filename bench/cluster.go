@@ -24,7 +24,7 @@ type cluster struct {
 // cluster starts one, and a process that ends it when the bench does.
 func (b *Bench) cluster(ctx context.Context) (*cluster, error) {
 	dir := filepath.Join(b.Dir, "cluster")
-	bin := filepath.Join(filepath.Dir(b.Slipway), "slipway-cluster")
+	bin := filepath.Join(b.Bin, "slipway-cluster")
 	if _, err := os.Stat(bin); err != nil {
 		return nil, fmt.Errorf("%w (make bin/slipway-cluster)", err)
 	}

@@ -21,6 +21,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -85,10 +86,9 @@ func run(ctx context.Context) error {
 	}
 	defer os.RemoveAll(dir)
 	b := &Bench{Runs: *runs, Gate: *gate, Log: os.Stderr, Hurry: time.Now().Add(*within * 2 / 3)}
-	for path, to := range map[string]*string{*slipway: &b.Slipway, *peers: &b.Peers, *floor: &b.Floor} {
-		if *to, err = filepath.Abs(path); err != nil {
-			return err
-		}
+	programs := filepath.Join(dir, "programs")
+	if err := errors.Join(os.Mkdir(programs, 0o755), b.install(programs, *slipway, *peers, *floor)); err != nil {
+		return err
 	}
 	known := scenarios()
 	for _, id := range flag.Args() {

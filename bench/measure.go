@@ -16,6 +16,7 @@ import (
 
 // Bench is what a scenario measures with.
 type Bench struct {
+	Bin     string // folder of what is not copied: the cluster, act
 	Slipway string // path of the binary
 	Peers   string // folder of the other tools
 	Floor   string // folder of what does only what cannot be left out

@@ -77,7 +77,7 @@ func (b *Bench) act(dir string, reset, check func() error) Case {
 	return Case{
 		Name: "act", Dir: dir, Reset: reset, Check: check, Most: 20 * time.Second,
 		Args: []string{
-			filepath.Join(filepath.Dir(b.Slipway), "act"), "workflow_dispatch", "--quiet", "-W", "workflow.yaml", "-P", "ubuntu-24.04=-self-hosted",
+			filepath.Join(b.Bin, "act"), "workflow_dispatch", "--quiet", "-W", "workflow.yaml", "-P", "ubuntu-24.04=-self-hosted",
 			"--no-cache-server", "--concurrent-jobs", "2", "--action-cache-path", filepath.Join(dir, "act"),
 		},
 		Env: []string{"ACT_DISABLE_VERSION_CHECK=1"},

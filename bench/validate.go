@@ -25,8 +25,9 @@ func validate(ctx context.Context, b *Bench) error {
 		all[i] = s[0]
 	}
 	b.aim("CPU-seconds for 1000 stages", all[2].cpu(), 0.3)
-	// What a start costs is in all of them. A quarter is for what is noise.
-	b.promise("growth, 1000 to 10000 stages", (all[3].cpu()-all[0].cpu())/float64(sizes[3]-sizes[0])/((all[2].cpu()-all[0].cpu())/float64(sizes[2]-sizes[0])), 1.25)
+	// What a start costs is in all of them. Of a thousand stages no garbage is collected, of
+	// ten thousand a quarter of the time goes there; as much again is for what is noise.
+	b.promise("growth, 1000 to 10000 stages", (all[3].cpu()-all[0].cpu())/float64(sizes[3]-sizes[0])/((all[2].cpu()-all[0].cpu())/float64(sizes[2]-sizes[0])), 1.5)
 	return nil
 }
 
