@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -101,5 +103,55 @@ func TestStop(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(of, d.group.name)); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("a control group is left: %v", err)
 		}
+	}
+}
+
+// TestInstall copies what is measured, as something that can be run.
+func TestInstall(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	var errs []error
+	for _, name := range []string{"slipway", "peers/other", "floor/least"} {
+		path := filepath.Join(from, name)
+		errs = append(errs, os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte("#!/bin/sh\necho "+name+"\n"), 0o755)) //nolint:gosec // it is run
+	}
+	b := new(Bench)
+	if err := errors.Join(append(errs, b.install(to, filepath.Join(from, "slipway"), filepath.Join(from, "peers"), filepath.Join(from, "floor")))...); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{b.Slipway: "slipway", filepath.Join(b.Peers, "other"): "peers/other", filepath.Join(b.Floor, "least"): "floor/least"} {
+		if got, err := exec.Command(path).Output(); err != nil || strings.TrimSpace(string(got)) != want || !strings.HasPrefix(path, to) {
+			t.Errorf("%s says %q, %v (want %q)", path, got, err, want)
+		}
+	}
+	if b.Bin != from {
+		t.Errorf("the rest is in %s (want %s)", b.Bin, from)
+	}
+	if err := new(Bench).install(t.TempDir(), filepath.Join(from, "none"), from, from); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a program that is not there: %v", err)
+	}
+}
+
+// TestGiven asks for memory: for none, for less than a page, for what fills some.
+func TestGiven(t *testing.T) {
+	if available() <= 0 {
+		t.Error("the machine has no memory")
+	}
+	for _, n := range []int64{0, 1, 5 << 20} {
+		if err := given(n); err != nil {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
+}
+
+// TestCalm is interrupted.
+func TestCalm(t *testing.T) {
+	why := errors.New("that is enough")
+	ctx, stop := context.WithCancelCause(t.Context())
+	stop(why)
+	if err := calm(ctx); !errors.Is(err, why) {
+		t.Errorf("got %v (want %v)", err, why)
+	}
+	if busy() <= 0 {
+		t.Error("the machine has never done anything")
 	}
 }
