@@ -30,6 +30,8 @@ const (
 	roomy = 32 << 20
 	// small is a heap that is left alone afterwards.
 	small = 24 << 20
+	// room is for the garbage of a heap that is no longer small.
+	room = 20 << 20
 )
 
 func init() { steer() }
@@ -70,6 +72,6 @@ func left() (live, roots uint64) {
 // bytes of live and roots. (Beyond 600, Go would leave more than small alone: 4 MiB are
 // its least for a hundred.)
 func percent(live, roots uint64) int {
-	garbage := max(small-min(live, small), small/2) // in a small heap, and in one that no longer is
+	garbage := max(small-min(live, small), room)
 	return int(min(600, max(50, garbage*100/max(1, live+roots))))
 }
