@@ -108,7 +108,7 @@ func logs(ctx context.Context, b *Bench) error {
 			Name: "slipway", Dir: b.Dir, Memory: 1 << 30, Env: env, Reset: next, Stdout: ours, Check: check(ours, lines, true),
 			Args: []string{"sh", "-c", `exec "$0" "$@" 2>&1`, b.Slipway, "run", "--progress", "plain", "--state", filepath.Join(b.Dir, "state"), "--var-file", "n.yaml"},
 		},
-		Case{Name: "buildctl | sed", Args: []string{"sh", "peer.sh"}, Dir: b.Dir, Memory: 1 << 30, Env: env, Reset: next, Stdout: theirs, Check: check(theirs, lines-lines/1000, true), Daemons: []*Daemon{peer.Daemon}},
+		Case{Name: "buildctl, sed", Args: []string{"sh", "peer.sh"}, Dir: b.Dir, Memory: 1 << 30, Env: env, Reset: next, Stdout: theirs, Check: check(theirs, lines-lines/1000, true), Daemons: []*Daemon{peer.Daemon}},
 		Case{Name: "floor: BuildKit in one process, no secrets", Args: []string{"sh", "floor.sh"}, Dir: b.Dir, Memory: 1 << 30, Reset: next, Stdout: floor, Check: check(floor, lines-lines/1000, false)})
 	if err != nil {
 		return err
