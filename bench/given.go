@@ -4,8 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"os"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 )
 
 // A virtual machine may give memory that is free back to its host, within seconds
@@ -16,21 +15,18 @@ import (
 
 // given has the machine hold as much free memory as it can, of n bytes.
 func given(n int64) error {
-	if n = min(n, available()/2) &^ (hugePage - 1); n <= 0 {
+	if n = min(n, available()/2); n <= 0 {
 		return nil
 	}
-	memory, err := unix.Mmap(-1, 0, int(n), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	memory, err := syscall.Mmap(-1, 0, int(n), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
 	if err != nil {
 		return err
 	}
-	_ = unix.Madvise(memory, unix.MADV_HUGEPAGE) // faster, where there are some
 	for at := 0; at < len(memory); at += os.Getpagesize() {
 		memory[at] = 1
 	}
-	return unix.Munmap(memory)
+	return syscall.Munmap(memory)
 }
-
-const hugePage = 2 << 20
 
 // available returns how many bytes of memory can be had without swapping (proc_meminfo(5)).
 func available() int64 {
