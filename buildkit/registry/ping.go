@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 )
 
 // pings remember what registries answer when they are asked whether they are one, and how
@@ -72,9 +73,15 @@ func (p *pings) through(next http.RoundTripper) http.RoundTripper {
 // errNoTLS is why a registry is not asked with TLS.
 var errNoTLS = errors.New("it answers without TLS")
 
+// plainTime is how long a registry on this machine has to answer without TLS: one that
+// waits for a handshake may say nothing at all.
+const plainTime = 300 * time.Millisecond
+
 // isRegistry reports whether what a question with TLS is for is a registry without it.
 func isRegistry(ask roundTripper, req *http.Request) bool {
-	plain := req.Clone(req.Context())
+	ctx, stop := context.WithTimeout(req.Context(), plainTime)
+	defer stop()
+	plain := req.Clone(ctx)
 	plain.URL.Scheme = "http"
 	answer, err := ask(plain)
 	if err != nil {

@@ -143,3 +143,24 @@ func TestPingWithoutTLS(t *testing.T) {
 		t.Errorf("with TLS: %v", err)
 	}
 }
+
+// A registry on this machine that is silent when it is asked without TLS is asked with it
+// soon, and not only when patience has ended.
+func TestPingSilent(t *testing.T) {
+	var pings atomic.Int32
+	w := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path != "/v2/":
+			headed(w, "sha256:"+strings.Repeat("a", 64))
+		case pings.Add(1) == 1:
+			<-r.Context().Done()
+		}
+	}))
+	c := newClient(nil)
+	c.Patience = time.Hour
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if _, err := c.Resolve(ctx, w.host+"/team/app:v1"); err != nil || pings.Load() != 2 {
+		t.Errorf("got %v after %d pings, want none after 2", err, pings.Load())
+	}
+}
