@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -126,20 +127,33 @@ func TestInstall(t *testing.T) {
 	if b.Bin != from {
 		t.Errorf("the rest is in %s (want %s)", b.Bin, from)
 	}
-	if err := new(Bench).install(t.TempDir(), filepath.Join(from, "none"), from, from); !errors.Is(err, fs.ErrNotExist) {
+	if err := new(Bench).install(t.TempDir(), filepath.Join(from, "none"), filepath.Join(from, "peers"), filepath.Join(from, "floor")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a program that is not there: %v", err)
 	}
 }
 
-// TestGiven asks for memory: for none, for less than a page, for what fills some.
+// TestGiven asks for memory, for none and for less than a page, and touches what is large,
+// were it in huge pages.
 func TestGiven(t *testing.T) {
 	if available() <= 0 {
 		t.Error("the machine has no memory")
 	}
-	for _, n := range []int64{0, 1, 5 << 20} {
+	const large, huge = 512 << 20, 2 << 20
+	faults := func() int64 {
+		var used syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+			t.Fatal(err)
+		}
+		return used.Minflt
+	}
+	before := faults()
+	for _, n := range []int64{0, 1, large} {
 		if err := given(n); err != nil {
 			t.Errorf("%d bytes: %v", n, err)
 		}
+	}
+	if got := faults() - before; got < large/huge {
+		t.Errorf("%d pages were touched (want %d or more)", got, large/huge)
 	}
 }
 

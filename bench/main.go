@@ -88,7 +88,7 @@ func run(ctx context.Context) error {
 	b := &Bench{Runs: *runs, Gate: *gate, Log: os.Stderr, Hurry: time.Now().Add(*within * 2 / 3)}
 	programs := filepath.Join(dir, "programs")
 	if err := errors.Join(os.Mkdir(programs, 0o755), b.install(programs, *slipway, *peers, *floor)); err != nil {
-		return err
+		return fmt.Errorf("%w (make bench builds what is measured)", err)
 	}
 	known := scenarios()
 	for _, id := range flag.Args() {

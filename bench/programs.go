@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -15,11 +16,12 @@ func (b *Bench) install(dir, slipway, peers, floor string) (err error) {
 		return err
 	}
 	b.Slipway, b.Peers, b.Floor = filepath.Join(dir, "slipway"), filepath.Join(dir, "peers"), filepath.Join(dir, "floor")
-	return errors.Join(
-		os.CopyFS(b.Peers, os.DirFS(peers)),
-		os.CopyFS(b.Floor, os.DirFS(floor)),
-		copyProgram(slipway, b.Slipway),
-	)
+	for from, to := range map[string]string{peers: b.Peers, floor: b.Floor} {
+		if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+			return fmt.Errorf("copy %s: %w", from, err)
+		}
+	}
+	return copyProgram(slipway, b.Slipway)
 }
 
 func copyProgram(from, to string) error {
